@@ -1,0 +1,159 @@
+import * as fs from "node:fs";
+import { WarderError } from "../../vm/error.ts";
+import { type HostPath, toHostPath } from "../../vm/path.ts";
+import type { FileFacts, Files, Ownership } from "../host.ts";
+import { RotatingFile } from "./bounded-file.ts";
+import { copyFile } from "./copy.ts";
+import { removeTree } from "./remove-tree.ts";
+
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+const DEFAULT_READ_LIMIT = 1024 * 1024;
+
+/** The files of this machine. */
+export const realFiles: Files = {
+  inspect: (path) => facts(fs.lstatSync(path, { throwIfNoEntry: false })),
+  inspectFollowing: (path) => facts(fs.statSync(path, { throwIfNoEntry: false })),
+  resolve: (path): HostPath => toHostPath(fs.realpathSync.native(path)),
+  readLink: (path) => fs.readlinkSync(path),
+  list: (path) => fs.readdirSync(path).sort(),
+  readText: (path, maxBytes = DEFAULT_READ_LIMIT) => readBounded(path, maxBytes, 0).toString("utf8"),
+  readHead: (path, bytes) => readBounded(path, bytes, O_NOFOLLOW),
+  writeText,
+  writeControl,
+  ensureDirectory,
+  makeDirectory,
+  hardLink: (from, to) => fs.linkSync(from, to),
+  symbolicLink: (target, path) => fs.symlinkSync(target, path),
+  rename: (from, to) => fs.renameSync(from, to),
+  setOwnership,
+  removeFile: (path) => ignoringAbsence(() => fs.unlinkSync(path)),
+  removeDirectory: (path) => ignoringAbsence(() => fs.rmdirSync(path)),
+  removeTree,
+  copy: copyFile,
+  freeBytes(path) {
+    const { bavail, bsize } = fs.statfsSync(path);
+    return bavail * bsize;
+  },
+  openBounded: (path, maxBytes) => new RotatingFile(path, maxBytes),
+  watch(directory, onChange, signal) {
+    const watcher = fs.watch(directory, { persistent: false, signal });
+    watcher.on("change", (_event, name) => onChange(String(name)));
+    // A watched directory that goes away is the owner's business, who sees it by other means.
+    watcher.on("error", () => watcher.close());
+  },
+};
+
+function facts(stat: fs.Stats | undefined): FileFacts | undefined {
+  if (stat === undefined) return undefined;
+  return {
+    kind: kindOf(stat),
+    device: stat.dev,
+    inode: stat.ino,
+    mode: stat.mode & 0o7777,
+    uid: stat.uid,
+    gid: stat.gid,
+    size: stat.size,
+    links: stat.nlink,
+    deviceNumber: formatDevice(stat.rdev),
+    modifiedMs: stat.mtimeMs,
+  };
+}
+
+function kindOf(stat: fs.Stats): FileFacts["kind"] {
+  if (stat.isFile()) return "file";
+  if (stat.isDirectory()) return "directory";
+  if (stat.isSymbolicLink()) return "link";
+  if (stat.isFIFO()) return "fifo";
+  if (stat.isSocket()) return "socket";
+  return stat.isCharacterDevice() ? "character" : "block";
+}
+
+/** glibc's `gnu_dev_major` and `gnu_dev_minor`. */
+function formatDevice(rdev: number): string {
+  const number = BigInt(rdev);
+  const major = ((number >> 8n) & 0xfffn) | ((number >> 32n) & ~0xfffn);
+  const minor = (number & 0xffn) | ((number >> 12n) & ~0xffn);
+  return `${major}:${minor}`;
+}
+
+function readBounded(path: string, maxBytes: number, flags: number): Buffer {
+  const descriptor = fs.openSync(path, O_RDONLY | O_NONBLOCK | flags);
+  try {
+    // The kernel's own files say they are empty: read until the end, not the size.
+    const chunks: Buffer[] = [];
+    for (let total = 0; total < maxBytes; ) {
+      const chunk = Buffer.allocUnsafe(Math.min(16_384, maxBytes - total));
+      const count = fs.readSync(descriptor, chunk, 0, chunk.length, null);
+      if (count === 0) break;
+      chunks.push(chunk.subarray(0, count));
+      total += count;
+    }
+    return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+function writeText(path: string, text: string, options: Ownership & { readonly replace?: boolean }): void {
+  const target = options.replace === true ? `${path}.new-${process.pid}` : path;
+  const descriptor = fs.openSync(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, options.mode);
+  try {
+    fs.writeFileSync(descriptor, text);
+    fs.fchmodSync(descriptor, options.mode);
+    if (options.uid !== undefined && options.gid !== undefined) fs.fchownSync(descriptor, options.uid, options.gid);
+    if (options.replace === true) fs.fsyncSync(descriptor);
+  } catch (error) {
+    fs.unlinkSync(target);
+    throw error;
+  } finally {
+    fs.closeSync(descriptor);
+  }
+  if (options.replace === true) fs.renameSync(target, path);
+}
+
+function writeControl(path: string, text: string): void {
+  const descriptor = fs.openSync(path, O_WRONLY | O_NOFOLLOW);
+  try {
+    fs.writeSync(descriptor, text);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+function ensureDirectory(path: string, ownership: Ownership): boolean {
+  try {
+    makeDirectory(path, ownership);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if (fs.statSync(path).isDirectory()) return false;
+    throw new WarderError("jail-exists", { doing: `making the directory ${path}`, why: "something else lies there" });
+  }
+}
+
+function makeDirectory(path: string, ownership: Ownership): void {
+  fs.mkdirSync(path, ownership.mode);
+  setOwnership(path, ownership);
+}
+
+function setOwnership(path: string, ownership: Ownership): void {
+  const descriptor = fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    if (ownership.uid !== undefined && ownership.gid !== undefined)
+      fs.fchownSync(descriptor, ownership.uid, ownership.gid);
+    // After the owner: a change of owner takes the set-id bits away.
+    fs.fchmodSync(descriptor, ownership.mode);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+function ignoringAbsence(remove: () => void): boolean {
+  try {
+    remove();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+}

@@ -1,0 +1,82 @@
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import { WarderError } from "../../vm/error.ts";
+import type { ProcessExit } from "../../vm/process.ts";
+import type { Child, Clock, Processes, SpawnRequest } from "../host.ts";
+import { parseStat } from "../proc-stat.ts";
+
+/** How often a process that is not our child is looked at. Its end is also seen, at once, by the FIFOs it held. */
+const END_POLL_MS = 20;
+
+/** The processes of this machine. */
+export function realProcesses(clock: Clock, procRoot: string): Processes {
+  const bootId = fs.readFileSync(`${procRoot}/sys/kernel/random/boot_id`, "utf8").trim();
+  const processes: Processes = {
+    spawn: (request) => spawnChild(request, processes.identify),
+    identify(pid) {
+      const stat = readStat(procRoot, pid);
+      // A zombie holds nothing any more, and is there only until its parent looks.
+      if (stat === undefined || stat.state === "Z" || stat.state === "X") return undefined;
+      return { pid, startTicks: stat.startTicks, bootId };
+    },
+    self: { pid: process.pid, startTicks: readStat(procRoot, process.pid)?.startTicks ?? "", bootId },
+    effectiveUid: process.geteuid?.() ?? -1,
+    isAlive(identity) {
+      const now = processes.identify(identity.pid);
+      return now !== undefined && now.startTicks === identity.startTicks && now.bootId === identity.bootId;
+    },
+    signal(identity, signal) {
+      if (!processes.isAlive(identity)) return false;
+      try {
+        process.kill(identity.pid, signal);
+        return true;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+        throw error;
+      }
+    },
+    async waitForEnd(identity, signal) {
+      while (processes.isAlive(identity)) await clock.sleep(END_POLL_MS, signal);
+    },
+  };
+  return processes;
+}
+
+function readStat(procRoot: string, pid: number): ReturnType<typeof parseStat> {
+  try {
+    return parseStat(fs.readFileSync(`${procRoot}/${pid}/stat`, "utf8"));
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "ENOENT" || code === "ESRCH") return undefined;
+    throw error;
+  }
+}
+
+async function spawnChild(request: SpawnRequest, identify: Processes["identify"]): Promise<Child> {
+  // The jailer inherits the umask and makes directories by it. It is the process's own: nothing else runs in between.
+  const umask = process.umask(0o022);
+  try {
+    const child = spawn(request.file, request.args, {
+      cwd: "/",
+      env: {},
+      detached: request.detached,
+      stdio: ["ignore", request.output, request.output],
+    });
+    const exited = new Promise<ProcessExit>((resolve) => {
+      child.once("exit", (code, signal) => resolve({ code, signal }));
+      child.once("error", () => resolve({ code: null, signal: null }));
+    });
+    if (child.pid === undefined) throw await spawnFailure(request, child);
+    return { pid: child.pid, identity: identify(child.pid), exited, unref: () => child.unref() };
+  } finally {
+    process.umask(umask);
+  }
+}
+
+function spawnFailure(request: SpawnRequest, child: NodeJS.EventEmitter): Promise<WarderError> {
+  return new Promise((resolve) => {
+    child.once("error", (cause: Error) =>
+      resolve(new WarderError("jailer-failed", { doing: `starting ${request.file}`, why: cause.message, cause })),
+    );
+  });
+}

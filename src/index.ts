@@ -1,0 +1,27 @@
+/**
+ * Warder: the host manager for jailed Firecracker microVMs.
+ *
+ * {@link Warder} is the host; {@link startFirecracker} and its kin are the small API for one VM at a time.
+ *
+ * @module
+ */
+
+export { type Cancellable, Vm } from "./lifecycle/vm.ts";
+export { type RunOptions, Warder, type WarderOptions } from "./lifecycle/warder.ts";
+export { type FieldProblem, isWarderError, WarderError } from "./vm/error.ts";
+export { type ErrorCode, errorCodes } from "./vm/error-codes.ts";
+export type { ExitCause, VmExit } from "./vm/exit.ts";
+export type { VmId } from "./vm/id.ts";
+export type { Control, IsolationLevel, IsolationPolicy, IsolationReport } from "./vm/isolation.ts";
+export type { IoLimit, Limits } from "./vm/limits.ts";
+export {
+  defaultShutdownLadder,
+  killLadder,
+  type ShutdownLadder,
+  type ShutdownMethod,
+  type ShutdownOutcome,
+  type ShutdownRung,
+} from "./vm/shutdown.ts";
+export { defaultLimits, type VmSpec, type VmSpecInput } from "./vm/spec.ts";
+export type { VmState } from "./vm/state.ts";
+export type { VmView } from "./vm/view.ts";

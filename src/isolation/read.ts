@@ -1,0 +1,69 @@
+import type { Host } from "../host/host.ts";
+import { systemCodeOf } from "../vm/error.ts";
+import type { ControlPhase } from "../vm/isolation.ts";
+import type { ProcessIdentity } from "../vm/process.ts";
+import { factReaders, type Source } from "./fact-readers.ts";
+import type { FactName, KernelView, Reading, Readings } from "./facts.ts";
+import { isWhole } from "./liveness.ts";
+import type { WantedIsolation } from "./wanted.ts";
+
+/** Facts of the held phase, in the parts after each of which the process is made sure of. */
+const heldParts: readonly (readonly FactName[])[] = [
+  ["threads", "resourceLimits", "environment", "commandLine", "label"],
+  ["root", "workingDirectory", "executable", "mounts", "namespaces", "managerNamespaces", "askedNetns"],
+  ["cgroupMembership", "limits", "descriptors"],
+];
+
+/** Facts of the running phase. None of them needs a path inside the jail: the jail's tree is an attacker's by then. */
+const runningParts: readonly (readonly FactName[])[] = [["threads"], ["cgroupMembership", "limits", "descriptors"]];
+
+/**
+ * Reads what the kernel says of a process that waits for its configuration: everything the jailer did is in place, and
+ * no instruction of a guest has run. Synchronous, as it stands in the way of a start: well under a millisecond.
+ *
+ * Never throws for a process that ends meanwhile: the view says `vanished` and has the parts that were read while it
+ * was sure to live. What can not be read of a live process is a reading of its own, and becomes a gap.
+ *
+ * @param process - Who it is: the pid alone could be another's by now, so it is compared before, between and after.
+ */
+export function readHeld(host: Host, process: ProcessIdentity, wanted: WantedIsolation): KernelView {
+  return read(host, process, wanted, "held", heldParts);
+}
+
+/**
+ * Reads what the kernel says of a process whose guest runs. Not before Firecracker's API says `Running`, or the guest
+ * has shown a sign of life: until then its threads and their filters are still being made. As {@link readHeld} otherwise.
+ */
+export function readRunning(host: Host, process: ProcessIdentity, wanted: WantedIsolation): KernelView {
+  return read(host, process, wanted, "running", runningParts);
+}
+
+function read(
+  host: Host,
+  process: ProcessIdentity,
+  wanted: WantedIsolation,
+  phase: ControlPhase,
+  parts: readonly (readonly FactName[])[],
+): KernelView {
+  const source: Source = { host, wanted, pid: process.pid, directory: `${host.roots.proc}/${process.pid}` };
+  const facts: Readings = {};
+  let whole = isWhole(host, process);
+  for (const names of parts) {
+    if (!whole) break;
+    const part = names.map((name): Readings => ({ [name]: attempt(() => factReaders[name](source)) }));
+    // What was read since the process was last seen whole may be a dying one's empty answers: it is not believed.
+    whole = isWhole(host, process);
+    if (whole) Object.assign(facts, ...part);
+  }
+  return { phase, process, vanished: !whole, facts };
+}
+
+function attempt<Value>(readFact: () => Value): Reading<Value> {
+  try {
+    return { value: readFact() };
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === undefined) throw error;
+    return { unreadable: code };
+  }
+}

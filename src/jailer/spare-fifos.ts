@@ -1,0 +1,85 @@
+import type { Host } from "../host/host.ts";
+import { type HostPath, toHostPath } from "../vm/path.ts";
+import type { ProcessIdentity } from "../vm/process.ts";
+
+const BATCH = 32;
+
+/**
+ * FIFOs made ahead of need. A VM takes four; making them one VM at a time would cost each start a process, making 32 at
+ * once costs the same and is done while nobody waits. They lie beside the jails, as a FIFO can only be renamed on its
+ * own file system.
+ */
+export class SpareFifos implements AsyncDisposable {
+  readonly #host: Host;
+  readonly #directory: HostPath;
+  #spare: HostPath[] = [];
+  #filling: Promise<void> | undefined;
+  #made = 0;
+  #closed = false;
+
+  constructor(host: Host, base: HostPath) {
+    this.#host = host;
+    this.#directory = toHostPath(`${parentDirectory(base)}/${nameFor(host.processes.self)}`);
+  }
+
+  /** Starts to make FIFOs, so that the first start finds some. Failures show at {@link take}. */
+  prefill(): void {
+    this.#fill().catch(() => undefined);
+  }
+
+  /** Gives `count` FIFOs, which are the caller's from then on. */
+  async take(count: number): Promise<HostPath[]> {
+    while (this.#spare.length < count) await this.#fill();
+    const taken = this.#spare.splice(0, count);
+    if (this.#spare.length < BATCH / 2) this.prefill();
+    return taken;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await this.#filling?.catch(() => undefined);
+    this.#spare = [];
+    await this.#host.files.removeTree(this.#directory);
+  }
+
+  #fill(): Promise<void> {
+    this.#filling ??= this.#makeBatch().finally(() => {
+      this.#filling = undefined;
+    });
+    return this.#filling;
+  }
+
+  async #makeBatch(): Promise<void> {
+    if (this.#closed) throw new RangeError("the pool of FIFOs is closed");
+    this.#host.files.ensureDirectory(this.#directory, { mode: 0o700, uid: 0, gid: 0 });
+    const paths = Array.from({ length: BATCH }, (_, index) => toHostPath(`${this.#directory}/${this.#made + index}`));
+    this.#made += BATCH;
+    await this.#host.fifos.make(paths);
+    this.#spare.push(...paths);
+  }
+}
+
+/** Removes the FIFOs of managers that are gone. */
+export async function removeAbandonedFifos(host: Host, base: HostPath): Promise<void> {
+  const parent = parentDirectory(base);
+  if (!host.files.ensureDirectory(parent, { mode: 0o700, uid: 0, gid: 0 })) {
+    for (const name of host.files.list(parent)) {
+      const owner = parseName(name);
+      if (owner !== undefined && !host.processes.isAlive(owner)) await host.files.removeTree(`${parent}/${name}`);
+    }
+  }
+}
+
+function parentDirectory(base: HostPath): string {
+  return `${base}/.warder-fifos`;
+}
+
+function nameFor(owner: ProcessIdentity): string {
+  return `${owner.pid}.${owner.startTicks}.${owner.bootId}`;
+}
+
+function parseName(name: string): ProcessIdentity | undefined {
+  const [, pid, startTicks, bootId] = /^(\d+)\.(\d+)\.([0-9a-f-]+)$/.exec(name) ?? [];
+  if (pid === undefined || startTicks === undefined || bootId === undefined) return undefined;
+  return { pid: Number(pid), startTicks, bootId };
+}

@@ -1,0 +1,132 @@
+import { fifosOf } from "../jailer/jail.ts";
+import { isFirecrackerOf } from "../jailer/launch.ts";
+import type { VmExit } from "../vm/exit.ts";
+import type { VmRecord } from "../vm/record.ts";
+import { isLive } from "../vm/state.ts";
+import { connectApi } from "./api.ts";
+import { Drain } from "./drain.ts";
+import { concludeExit } from "./exit-cause.ts";
+import type { Machinery } from "./machinery.ts";
+import { outputFiles } from "./output-files.ts";
+import { removeObjects } from "./remove.ts";
+import { Supervision } from "./supervision.ts";
+
+/** Whether a manager that lives looks after the VM. */
+export function hasLivingOwner({ host }: Machinery, record: VmRecord): boolean {
+  return record.owner !== undefined && host.processes.isAlive(record.owner);
+}
+
+/**
+ * Whether the recorded process is this VM's Firecracker, beyond doubt: pid, start time and boot agree, and its command
+ * line has the VM's id.
+ */
+export function isStillRunning({ host }: Machinery, record: VmRecord): boolean {
+  const { process, layout } = record;
+  return process !== undefined && host.processes.isAlive(process) && isFirecrackerOf(host, layout, process.pid);
+}
+
+/**
+ * Takes over a VM that runs without an owner: its output is read on from where its last owner stopped. Its exit status
+ * can not be had any more, as only a parent gets it; why it ended is then concluded from its log and its cgroup.
+ */
+export function adoptVm(machinery: Machinery, record: VmRecord): Supervision {
+  const { host, store } = machinery;
+  const { process } = record;
+  if (process === undefined) throw new TypeError(`${record.id} has no process to adopt`);
+  const owned = store.update(record.id, (current) => ({ ...current, owner: host.processes.self }));
+  const fifos = fifosOf(record.layout);
+  const files = outputFiles(machinery, record.id);
+  const drains = {
+    console: new Drain(host.fifos.read(fifos.console), files.console),
+    log: new Drain(host.fifos.read(fifos.log), files.log),
+    metrics: new Drain(host.fifos.read(fifos.metrics), files.metrics),
+  };
+  const forever = new AbortController().signal;
+  const ended = host.processes.waitForEnd(process, forever).then(() => ({ code: null, signal: null }));
+  const client = connectApi(host, record);
+  return new Supervision(machinery, { record: owned, drains, ended, client });
+}
+
+/**
+ * Puts the records in order with the host: VMs that ended while nobody looked are concluded and removed, starts that
+ * were cut off are taken back. VMs that run, and VMs of other living managers, are not touched.
+ *
+ * @returns What could not be removed, with the VM's id.
+ */
+export async function reconcile(machinery: Machinery): Promise<{ id: string; error: unknown }[]> {
+  const failures: { id: string; error: unknown }[] = [];
+  for (const record of machinery.store.list()) {
+    try {
+      await reconcileOne(machinery, record);
+    } catch (error) {
+      failures.push({ id: record.id, error });
+    }
+  }
+  return failures;
+}
+
+async function reconcileOne(machinery: Machinery, record: VmRecord): Promise<void> {
+  if (!isLive(record.state)) {
+    // A removal that failed, or was cut off, is tried again.
+    if (machinery.store.ledger(record.id).length > 0) await removeObjects(machinery, record);
+    return;
+  }
+  if (hasLivingOwner(machinery, record)) return;
+  if (record.state === "starting") return takeBack(machinery, record);
+  if (isStillRunning(machinery, record)) return;
+  await concludeUnseen(machinery, record);
+}
+
+/** A start that its manager did not live to finish: no caller has it, so nobody can miss it. */
+async function takeBack(machinery: Machinery, record: VmRecord): Promise<void> {
+  const { host } = machinery;
+  for (const pid of findProcesses(machinery, record)) {
+    const identity = host.processes.identify(pid);
+    if (identity === undefined || !isFirecrackerOf(host, record.layout, pid)) continue;
+    host.processes.signal(identity, "SIGKILL");
+    await host.processes.waitForEnd(identity, AbortSignal.timeout(10_000));
+  }
+  await finish(machinery, record, {
+    code: null,
+    signal: null,
+    cause: "start-failed",
+    evidence: ["the manager ended while it started the VM"],
+    at: host.clock.now(),
+  });
+}
+
+/** Processes that have the VM's id on their command line and its jail as their base: the jailer or Firecracker. */
+function findProcesses({ host }: Machinery, record: VmRecord): number[] {
+  const pids = host.files
+    .list(host.roots.proc)
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+  return pids.filter((pid) => isFirecrackerOf(host, record.layout, pid));
+}
+
+async function concludeUnseen(machinery: Machinery, record: VmRecord): Promise<void> {
+  const { host } = machinery;
+  const isReboot = record.process !== undefined && record.process.bootId !== host.processes.self.bootId;
+  const concluded = concludeExit({
+    exit: { code: null, signal: null },
+    at: host.clock.now(),
+    log: "",
+    console: "",
+    ...(record.endedBy === undefined ? {} : { endedBy: record.endedBy }),
+  });
+  await finish(
+    machinery,
+    record,
+    isReboot
+      ? { ...concluded, cause: "host-reboot", evidence: ["the host has been booted since"] }
+      : { ...concluded, evidence: ["it ended while no manager looked after it"] },
+  );
+}
+
+async function finish(machinery: Machinery, record: VmRecord, exit: VmExit): Promise<void> {
+  machinery.store.update(record.id, (current) => {
+    const { owner: _owner, ...rest } = current;
+    return { ...rest, state: exit.cause === "start-failed" ? "failed" : "exited", exit };
+  });
+  await removeObjects(machinery, record);
+}

@@ -1,0 +1,91 @@
+import type { Readable } from "node:stream";
+import type { BoundedFile } from "../host/host.ts";
+
+/** How much of the newest output is kept in memory, for error messages and exit causes. */
+const TAIL_BYTES = 8 * 1024;
+
+type Listener = (chunk: Uint8Array) => void;
+
+/**
+ * Reads one FIFO of a VM until its last writer is gone: into a bounded file, to whoever listens, and into a short tail
+ * in memory. All of it is an untrusted guest's to choose.
+ */
+export class Drain {
+  /** Settles with the first byte; never, where none comes. */
+  readonly firstByte: Promise<void>;
+  /** Settles when the last writer is gone and everything has been read. */
+  readonly ended: Promise<void>;
+  readonly #source: Readable;
+  readonly #file: BoundedFile;
+  readonly #listeners = new Set<Listener>();
+  #tail: Buffer = Buffer.alloc(0);
+  #fileError: unknown;
+
+  constructor(source: Readable, file: BoundedFile, listener?: Listener) {
+    this.#source = source;
+    this.#file = file;
+    if (listener !== undefined) this.#listeners.add(listener);
+    const first = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    this.firstByte = first.promise;
+    this.ended = ended.promise;
+    source.once("data", () => first.resolve());
+    source.on("data", (chunk: Buffer) => this.#take(chunk));
+    source.on("error", () => source.destroy());
+    source.once("close", () => {
+      this.#file.close();
+      ended.resolve();
+    });
+  }
+
+  /** The newest output, at most 8 KiB, as text. */
+  get tail(): string {
+    return this.#tail.toString("utf8");
+  }
+
+  /** Bytes that the bounded file has let go of. */
+  get droppedBytes(): number {
+    return this.#file.droppedBytes;
+  }
+
+  /** What the file could not take, such as a full disk; reading goes on without it. */
+  get fileError(): unknown {
+    return this.#fileError;
+  }
+
+  /** Calls `listener` with every further chunk; the returned function ends that. */
+  subscribe(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Settles with true once `pattern` is in the tail, with false when the FIFO has ended without. */
+  async waitFor(pattern: string): Promise<boolean> {
+    if (this.tail.includes(pattern)) return true;
+    const found = Promise.withResolvers<boolean>();
+    const stop = this.subscribe(() => {
+      if (this.tail.includes(pattern)) found.resolve(true);
+    });
+    try {
+      return await Promise.race([found.promise, this.ended.then(() => this.tail.includes(pattern))]);
+    } finally {
+      stop();
+    }
+  }
+
+  /** Gives up reading; what the FIFO holds stays there for the next reader. */
+  detach(): void {
+    this.#source.destroy();
+  }
+
+  #take(chunk: Buffer): void {
+    this.#tail = Buffer.concat([this.#tail, chunk]).subarray(-TAIL_BYTES);
+    for (const listener of this.#listeners) listener(chunk);
+    if (this.#fileError !== undefined) return;
+    try {
+      this.#file.append(chunk);
+    } catch (error) {
+      this.#fileError = error;
+    }
+  }
+}

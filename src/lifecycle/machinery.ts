@@ -1,0 +1,41 @@
+import type { CgroupHost } from "../cgroup/detect.ts";
+import type { Host } from "../host/host.ts";
+import type { SpareFifos } from "../jailer/spare-fifos.ts";
+import type { LeaseRange, Store } from "../store/store.ts";
+import type { HostPath } from "../vm/path.ts";
+import type { Binaries } from "../vm/record.ts";
+
+/** What lifecycle needs to know of the configuration. */
+export interface LifecycleSettings {
+  readonly stateDir: HostPath;
+  /** Directory of all jails, symbolic links resolved. */
+  readonly chrootBase: HostPath;
+  readonly uidRange: LeaseRange;
+  /** Cgroup in which all VMs' cgroups lie. */
+  readonly parentCgroup: string;
+  /** Absent: the host decides. */
+  readonly cgroupVersion?: 1 | 2;
+  /** Unjailed starts and gaps are refused whatever a caller asks. */
+  readonly production: boolean;
+  /** Most bytes of guest output kept for each VM. */
+  readonly consoleLimitBytes: number;
+  /** Most bytes of Firecracker's log kept for each VM. */
+  readonly logLimitBytes: number;
+}
+
+/** The rooms that a VM's life is made with, opened once by the composition root. */
+export interface Machinery {
+  readonly host: Host;
+  readonly store: Store;
+  readonly settings: LifecycleSettings;
+  readonly cgroups: CgroupHost;
+  readonly spareFifos: SpareFifos;
+  /** Firecracker and the jailer that new VMs run on; found once, and again when the files change. */
+  readonly binaries: (options: { readonly jailed: boolean; readonly signal: AbortSignal }) => Promise<Binaries>;
+  /** The built-in guest. */
+  readonly probeKernel: HostPath;
+  /** Told once for each warning that an operator must see. */
+  readonly warn: (message: string, details: Readonly<Record<string, unknown>>) => void;
+  /** Told what happens, for the log. */
+  readonly note: (message: string, details: Readonly<Record<string, unknown>>) => void;
+}

@@ -1,0 +1,77 @@
+import { detectCgroups } from "../cgroup/detect.ts";
+import type { Config } from "../config/config.ts";
+import type { Host } from "../host/host.ts";
+import { ensureBase } from "../jailer/jail.ts";
+import { removeAbandonedFifos, SpareFifos } from "../jailer/spare-fifos.ts";
+import { builtInGuest } from "../setup/guests.ts";
+import { Store } from "../store/store.ts";
+import { WarderError } from "../vm/error.ts";
+import { type HostPath, toHostPath } from "../vm/path.ts";
+import { rememberBinaries } from "./binaries.ts";
+import type { Machinery } from "./machinery.ts";
+
+/** Where an open host tells what an operator should know. */
+export interface Reporter {
+  readonly warn: Machinery["warn"];
+  readonly note: Machinery["note"];
+}
+
+/**
+ * The composition root: opens the rooms that VMs are made with, on a host, as configured. Makes the state directory and
+ * the directory of jails where they are not there.
+ *
+ * @throws {@link WarderError} `permission-denied`, `store-failed`, `chroot-base-unusable`.
+ */
+export async function openMachinery(host: Host, config: Config, reporter: Reporter): Promise<Machinery> {
+  prepareDirectory(host, config.stateDir, 0o700, "WARDER_STATE_DIR");
+  prepareDirectory(host, toHostPath(`${config.stateDir}/vms`), 0o700, "WARDER_STATE_DIR");
+  const chrootBase = prepareDirectory(host, config.chrootBase, 0o755, "WARDER_CHROOT_BASE");
+  const store = Store.open(`${config.stateDir}/state.db`);
+  try {
+    await removeAbandonedFifos(host, chrootBase);
+    if (host.processes.effectiveUid === 0) await ensureBase(host, chrootBase);
+  } catch (error) {
+    store.close();
+    throw WarderError.from(error, "chroot-base-unusable", `preparing the directory of jails ${chrootBase}`);
+  }
+  const spareFifos = new SpareFifos(host, chrootBase);
+  const find = rememberBinaries(host, config);
+  return {
+    host,
+    store,
+    settings: { ...config, chrootBase },
+    cgroups: detectCgroups(host),
+    spareFifos,
+    binaries: ({ signal }) => find(signal),
+    probeKernel: builtInGuest("probe"),
+    ...reporter,
+  };
+}
+
+/** Gives back what {@link openMachinery} took. VMs go on. */
+export async function closeMachinery(machinery: Machinery): Promise<void> {
+  await machinery.spareFifos[Symbol.asyncDispose]();
+  machinery.store.close();
+}
+
+function prepareDirectory(host: Host, path: HostPath, mode: number, setting: string): HostPath {
+  try {
+    makeWithParents(host, path, mode);
+    return host.files.resolve(path);
+  } catch (cause) {
+    const error = WarderError.from(cause, "internal", `making the directory ${path}`);
+    throw new WarderError(error.code, {
+      doing: error.doing,
+      why: error.why,
+      cure: `Run as root, or set ${setting} to a directory of your own`,
+      cause,
+    });
+  }
+}
+
+function makeWithParents(host: Host, path: string, mode: number): void {
+  if (host.files.inspectFollowing(path)?.kind === "directory") return;
+  const parent = path.slice(0, path.lastIndexOf("/"));
+  if (parent !== "") makeWithParents(host, parent, 0o755);
+  host.files.ensureDirectory(path, { mode });
+}

@@ -1,0 +1,29 @@
+import type { BoundedFile } from "../host/host.ts";
+import type { VmId } from "../vm/id.ts";
+import { type HostPath, toHostPath } from "../vm/path.ts";
+import type { LifecycleSettings, Machinery } from "./machinery.ts";
+
+/** Firecracker writes one JSON line of metrics a minute: the newest few are enough. */
+const METRICS_LIMIT_BYTES = 256 * 1024;
+
+/** Where the output of a VM is kept, before and after its end. */
+export function outputPaths(
+  settings: LifecycleSettings,
+  id: VmId,
+): Record<"directory" | "console" | "log" | "metrics", HostPath> {
+  const directory = `${settings.stateDir}/vms/${id}`;
+  const at = (name: string) => toHostPath(`${directory}/${name}`);
+  return { directory: toHostPath(directory), console: at("console"), log: at("log"), metrics: at("metrics") };
+}
+
+/** The bounded files of a VM's output. Made with their first bytes. */
+export function outputFiles(machinery: Machinery, id: VmId): Record<"console" | "log" | "metrics", BoundedFile> {
+  const { host, settings } = machinery;
+  const paths = outputPaths(settings, id);
+  host.files.ensureDirectory(paths.directory, { mode: 0o750 });
+  return {
+    console: host.files.openBounded(paths.console, settings.consoleLimitBytes),
+    log: host.files.openBounded(paths.log, settings.logLimitBytes),
+    metrics: host.files.openBounded(paths.metrics, METRICS_LIMIT_BYTES),
+  };
+}

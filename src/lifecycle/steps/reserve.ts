@@ -1,0 +1,92 @@
+import { taken } from "../../store/store.ts";
+import { WarderError } from "../../vm/error.ts";
+import type { VmRecord } from "../../vm/record.ts";
+import { isLive } from "../../vm/state.ts";
+import type { Step } from "../engine.ts";
+import { ledgerOf } from "../plan.ts";
+import type { StartContext } from "../start-context.ts";
+
+/** Writes down the VM, its leases and everything that is about to be made, in one transaction. */
+export const reserve: Step<StartContext> = {
+  name: "reserve",
+  run(context) {
+    const { machinery, plan } = context;
+    if (context.record !== undefined) return;
+    refuseOccupied(context);
+    const { store, host } = machinery;
+    context.record = store.transaction(() => {
+      const draft = draftRecord(context, { uid: 0, gid: 0 });
+      store.add(draft);
+      const user = leaseUser(context);
+      context.user = user;
+      store.enter(plan.id, ledgerOf(plan));
+      return store.update(plan.id, (record) => ({ ...record, ...user, owner: host.processes.self }));
+    });
+  },
+  undo(context) {
+    if (context.record === undefined) return;
+    context.machinery.store.forget(context.plan.id);
+    delete context.record;
+  },
+};
+
+function draftRecord(context: StartContext, user: { uid: number; gid: number }): VmRecord {
+  const { plan, machinery } = context;
+  return {
+    id: plan.id,
+    state: "starting",
+    generation: 0,
+    createdAt: machinery.host.clock.now(),
+    spec: plan.spec,
+    binaries: plan.binaries,
+    jailed: plan.spec.jailed,
+    ...user,
+    layout: plan.layout,
+    ...(plan.cgroup === undefined ? {} : { cgroup: plan.cgroup.placement }),
+    timings: {},
+  };
+}
+
+/** A uid that no other VM has, and a gid of the same number, unless the caller names them. */
+function leaseUser({ machinery, plan }: StartContext): { uid: number; gid: number } {
+  const { store, settings, host } = machinery;
+  if (!plan.spec.jailed) return { uid: host.processes.effectiveUid, gid: host.processes.effectiveUid };
+  if (plan.spec.uid !== undefined) {
+    if (!store.claim("uid", plan.spec.uid, plan.id)) throw uidTaken(plan.spec.uid);
+    return { uid: plan.spec.uid, gid: plan.spec.gid ?? plan.spec.uid };
+  }
+  const uid = store.lease("uid", settings.uidRange, plan.id);
+  if (uid === undefined) throw uidsExhausted(settings.uidRange);
+  return { uid, gid: uid };
+}
+
+/** What lies there already is somebody else's: it must be seen before it stands in our ledger. */
+function refuseOccupied({ machinery, plan }: StartContext): void {
+  const { layout, cgroup } = plan;
+  const paths = [layout.directory, layout.alias, ...Object.values(cgroup?.placement.directories ?? {})];
+  const occupied = paths.filter((path) => machinery.host.files.inspect(path) !== undefined);
+  if (occupied.length === 0) return;
+  const existing = machinery.store.get(plan.id);
+  if (existing !== undefined && isLive(existing.state)) throw taken(existing);
+  throw new WarderError("jail-exists", {
+    doing: `making the jail of ${plan.id}`,
+    why: `there is something already at ${[...new Set(occupied)].join(", ")}`,
+    cure: "Use another id; `warder gc --dry-run` says whose it is",
+  });
+}
+
+function uidTaken(uid: number): WarderError {
+  return new WarderError("ids-exhausted", {
+    doing: `leasing the user id ${uid}`,
+    why: "another VM has it, and no two VMs may share one",
+    cure: "Leave `uid` out: every VM then gets one of its own",
+  });
+}
+
+function uidsExhausted(range: { first: number; count: number }): WarderError {
+  return new WarderError("ids-exhausted", {
+    doing: "leasing a user id",
+    why: `all ${range.count} from ${range.first} on are in use`,
+    cure: "Remove VMs that have ended, or widen WARDER_UID_RANGE",
+  });
+}

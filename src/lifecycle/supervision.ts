@@ -1,0 +1,130 @@
+import { readUsage } from "../cgroup/usage.ts";
+import type { FirecrackerClient } from "../firecracker/client.ts";
+import { messageOf } from "../vm/error.ts";
+import type { VmExit } from "../vm/exit.ts";
+import type { ProcessExit } from "../vm/process.ts";
+import type { VmRecord } from "../vm/record.ts";
+import type { ShutdownLadder, ShutdownOutcome } from "../vm/shutdown.ts";
+import { isLive } from "../vm/state.ts";
+import { concludeExit } from "./exit-cause.ts";
+import type { Machinery } from "./machinery.ts";
+import { removeObjects } from "./remove.ts";
+import type { Drains } from "./start-context.ts";
+import { climbDown } from "./stop.ts";
+
+/** After the process's end its FIFOs have only what is in them left: microseconds of reading. */
+const DRAIN_TIMEOUT_MS = 1_000;
+
+/** What a supervision is made from: a VM that runs, and the ends of its FIFOs. */
+export interface Supervised {
+  readonly record: VmRecord;
+  readonly drains: Drains;
+  /** Settles when the process has ended, with its status where this process is its parent. */
+  readonly ended: Promise<ProcessExit & { readonly hung?: boolean }>;
+  readonly client: FirecrackerClient | undefined;
+  /** Lets this process end although the VM runs. Absent where the VM is not its child. */
+  readonly unref?: () => void;
+}
+
+/**
+ * Watches over one VM until its end: reads its output, notices that it ends, concludes why, and removes everything of
+ * it from the host. One process does this for a VM: its owner.
+ */
+export class Supervision {
+  readonly #machinery: Machinery;
+  readonly #supervised: Supervised;
+  readonly #letGo = new AbortController();
+  /** Settles once the VM has ended and everything of it is gone; rejects where something could not be removed. */
+  readonly finished: Promise<VmExit>;
+
+  constructor(machinery: Machinery, supervised: Supervised) {
+    this.#machinery = machinery;
+    this.#supervised = supervised;
+    this.finished = this.#watch();
+    // Whoever waits for it gets the failure; nobody has to.
+    this.finished.catch((error: unknown) => {
+      if (!this.#letGo.signal.aborted)
+        machinery.warn("VM not removed", { vm_id: supervised.record.id, error: messageOf(error) });
+    });
+  }
+
+  get drains(): Drains {
+    return this.#supervised.drains;
+  }
+
+  /** Ends the VM by a ladder, and waits until everything of it is gone. */
+  async shutDown(ladder: ShutdownLadder, signal: AbortSignal): Promise<ShutdownOutcome> {
+    const outcome = await climbDown(this.#machinery, this.#supervised, ladder, signal);
+    await this.finished;
+    return outcome;
+  }
+
+  /** Stops watching. The VM goes on, and whoever adopts it next reads on where this process stopped. */
+  release(): void {
+    this.#letGo.abort();
+    this.#supervised.client?.close();
+    this.#supervised.unref?.();
+    for (const drain of Object.values(this.#supervised.drains)) drain.detach();
+  }
+
+  async #watch(): Promise<VmExit> {
+    const released = new Promise<never>((_resolve, reject) => {
+      this.#letGo.signal.addEventListener("abort", () => reject(this.#letGo.signal.reason), { once: true });
+    });
+    const exit = await Promise.race([this.#supervised.ended, released]);
+    return this.#finish(exit);
+  }
+
+  async #finish(exit: ProcessExit & { readonly hung?: boolean }): Promise<VmExit> {
+    const { record, drains, client } = this.#supervised;
+    client?.close();
+    await this.#drained();
+    const concluded = concludeExit({
+      exit,
+      ...(exit.hung === undefined ? {} : { hung: exit.hung }),
+      at: this.#machinery.host.clock.now(),
+      log: drains.log.tail,
+      console: drains.console.tail,
+      ...this.#endedBy(),
+      ...this.#oomKills(),
+    });
+    for (const drain of Object.values(drains)) drain.detach();
+    await removeObjects(this.#machinery, record);
+    this.#machinery.store.update(record.id, (current) =>
+      isLive(current.state) ? withoutOwner({ ...current, state: "exited", exit: concluded }) : current,
+    );
+    this.#machinery.note("VM ended", {
+      vm_id: record.id,
+      cause: concluded.cause,
+      code: exit.code,
+      signal: exit.signal,
+    });
+    return concluded;
+  }
+
+  async #drained(): Promise<void> {
+    const timeout = new AbortController();
+    const all = Promise.all(Object.values(this.#supervised.drains).map((drain) => drain.ended));
+    await Promise.race([
+      all,
+      this.#machinery.host.clock.sleep(DRAIN_TIMEOUT_MS, timeout.signal).catch(() => undefined),
+    ]);
+    timeout.abort();
+  }
+
+  #endedBy(): { endedBy?: NonNullable<VmRecord["endedBy"]> } {
+    const endedBy = this.#machinery.store.get(this.#supervised.record.id)?.endedBy;
+    return endedBy === undefined ? {} : { endedBy };
+  }
+
+  #oomKills(): { oomKills?: number } {
+    const { cgroup } = this.#supervised.record;
+    const oomKills = cgroup === undefined ? undefined : readUsage(this.#machinery.host, cgroup).oomKills;
+    return oomKills === undefined ? {} : { oomKills };
+  }
+}
+
+function withoutOwner(record: VmRecord): VmRecord {
+  const { owner: _owner, ...rest } = record;
+  return rest;
+}

@@ -1,0 +1,277 @@
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { messageOf, WarderError } from "../vm/error.ts";
+import type { VmId } from "../vm/id.ts";
+import type { VmRecord } from "../vm/record.ts";
+import { isLive } from "../vm/state.ts";
+import { migrate } from "./schema.ts";
+
+/** Something on the host that is a VM's, written down before it is made and struck out after it is gone. */
+export interface LedgerEntry {
+  readonly kind: "directory" | "link" | "cgroup" | "process" | "namespace" | "interface";
+  /** Path or name; for a process the jail directory that is in its command line. */
+  readonly name: string;
+}
+
+/** A row of the ledger with its VM. */
+export interface LedgerRow extends LedgerEntry {
+  readonly vmId: VmId;
+}
+
+/** Numbers that a VM has for itself. */
+export interface LeaseRange {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Waiting for another process's transaction; they take well under a millisecond. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+/**
+ * VM records, leases and the ledger, in SQLite. Several processes may have it open at once.
+ *
+ * Written with `synchronous = NORMAL` in WAL mode: a transaction survives the death of the process at once and a power
+ * cut after the next checkpoint. A power cut also ends every VM, cgroup and namespace, so what it can cost is a record
+ * of something that is gone.
+ */
+export class Store implements Disposable {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  #depth = 0;
+
+  private constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  /**
+   * Opens the database in a directory that exists, and makes or migrates it as needed.
+   *
+   * @throws {@link WarderError} `store-failed`.
+   */
+  static open(path: string): Store {
+    try {
+      const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON");
+      migrate(database);
+      return new Store(database);
+    } catch (cause) {
+      throw new WarderError("store-failed", {
+        doing: `opening the state database ${path}`,
+        why: messageOf(cause),
+        cure: "Check the directory's owner and free space; a damaged database can be moved away, and running VMs found again with `warder gc --dry-run`",
+        cause,
+      });
+    }
+  }
+
+  /** Runs `work` as one transaction: all of it is there afterwards, or nothing. May be nested. */
+  transaction<T>(work: () => T): T {
+    if (this.#depth > 0) return work();
+    this.#run("BEGIN IMMEDIATE");
+    this.#depth++;
+    try {
+      const result = work();
+      this.#run("COMMIT");
+      return result;
+    } catch (error) {
+      if (this.#database.isTransaction) this.#run("ROLLBACK");
+      throw error;
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  /**
+   * Adds a VM. A record of the same id whose VM has ended gives way.
+   *
+   * @throws {@link WarderError} `vm-exists`.
+   */
+  add(record: VmRecord): void {
+    this.transaction(() => {
+      const existing = this.get(record.id);
+      if (existing !== undefined && isLive(existing.state)) throw taken(existing);
+      if (existing !== undefined) this.forget(record.id);
+      this.#run(
+        "INSERT INTO vms (id, state, generation, created_at, record) VALUES (?, ?, ?, ?, ?)",
+        record.id,
+        record.state,
+        record.generation,
+        record.createdAt,
+        JSON.stringify(record),
+      );
+    });
+  }
+
+  /** One VM's record. */
+  get(id: VmId): VmRecord | undefined {
+    return toRecord(this.#prepare("SELECT record FROM vms WHERE id = ?").get(id));
+  }
+
+  /** All records, oldest first. */
+  list(): VmRecord[] {
+    const rows = this.#prepare("SELECT record FROM vms ORDER BY created_at, id").all();
+    return rows.map(toRecord).filter((record) => record !== undefined);
+  }
+
+  /**
+   * Changes a record and counts its generation up. `change` sees what is stored now, whoever wrote it, and may refuse by
+   * throwing; a record that is unchanged (the same object) is not written.
+   *
+   * @throws {@link WarderError} `vm-not-found`.
+   */
+  update(id: VmId, change: (record: VmRecord) => VmRecord): VmRecord {
+    return this.transaction(() => {
+      const before = this.get(id);
+      if (before === undefined) throw notFound(id);
+      const changed = change(before);
+      if (changed === before) return before;
+      const after: VmRecord = { ...changed, generation: before.generation + 1 };
+      this.#run(
+        "UPDATE vms SET state = ?, generation = ?, record = ? WHERE id = ?",
+        after.state,
+        after.generation,
+        JSON.stringify(after),
+        id,
+      );
+      return after;
+    });
+  }
+
+  /** Takes a record out, with what leases and ledger rows it still has. */
+  forget(id: VmId): void {
+    this.transaction(() => {
+      this.release(id);
+      this.strike(id);
+      this.#run("DELETE FROM vms WHERE id = ?", id);
+    });
+  }
+
+  /**
+   * Leases a free number of a range to a VM: the next one after the last that was given out, so that a number rests as
+   * long as possible before it is somebody else's. `undefined` where none is free.
+   */
+  lease(kind: string, range: LeaseRange, id: VmId): number | undefined {
+    return this.transaction(() => {
+      const last = Number(this.#prepare("SELECT value FROM lease_cursors WHERE kind = ?").get(kind)?.value ?? -1);
+      const start = last >= range.first && last < range.first + range.count ? last + 1 - range.first : 0;
+      for (let tried = 0; tried < range.count; tried++) {
+        const value = range.first + ((start + tried) % range.count);
+        if (!this.claim(kind, value, id)) continue;
+        this.#run(
+          "INSERT INTO lease_cursors (kind, value) VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET value = excluded.value",
+          kind,
+          value,
+        );
+        return value;
+      }
+      return undefined;
+    });
+  }
+
+  /** Leases one certain number; false where it is somebody else's. */
+  claim(kind: string, value: number, id: VmId): boolean {
+    const insert = "INSERT INTO leases (kind, value, vm_id) VALUES (?, ?, ?) ON CONFLICT (kind, value) DO NOTHING";
+    return Number(this.#run(insert, kind, value, id).changes) === 1;
+  }
+
+  /** Gives back all leases of a VM. */
+  release(id: VmId): void {
+    this.#run("DELETE FROM leases WHERE vm_id = ?", id);
+  }
+
+  /** How many numbers of a kind are out. */
+  leased(kind: string): number {
+    return Number(this.#prepare("SELECT count(*) AS n FROM leases WHERE kind = ?").get(kind)?.n);
+  }
+
+  /** Writes down what is about to be made. Repeating is harmless. */
+  enter(id: VmId, entries: readonly LedgerEntry[]): void {
+    this.transaction(() => {
+      for (const { kind, name } of entries) {
+        this.#run("INSERT INTO ledger (vm_id, kind, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", id, kind, name);
+      }
+    });
+  }
+
+  /** Strikes out what is gone: certain entries, or all of a VM. */
+  strike(id: VmId, entries?: readonly LedgerEntry[]): void {
+    if (entries === undefined) {
+      this.#run("DELETE FROM ledger WHERE vm_id = ?", id);
+      return;
+    }
+    this.transaction(() => {
+      for (const { kind, name } of entries) {
+        this.#run("DELETE FROM ledger WHERE vm_id = ? AND kind = ? AND name = ?", id, kind, name);
+      }
+    });
+  }
+
+  /** What is still on the host, of one VM or of all. */
+  ledger(id?: VmId): LedgerRow[] {
+    const columns = "SELECT vm_id AS vmId, kind, name FROM ledger";
+    const rows =
+      id === undefined
+        ? this.#prepare(`${columns} ORDER BY vm_id, kind, name`).all()
+        : this.#prepare(`${columns} WHERE vm_id = ? ORDER BY kind, name`).all(id);
+    return rows.map((row) => ({ ...row })) as unknown as LedgerRow[];
+  }
+
+  close(): void {
+    if (this.#database.isOpen) this.#database.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #run(sql: string, ...values: (string | number)[]): { changes: number | bigint } {
+    try {
+      return this.#prepare(sql).run(...values);
+    } catch (cause) {
+      throw storeFailure(cause);
+    }
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}
+
+function toRecord(row: Record<string, unknown> | undefined): VmRecord | undefined {
+  return row === undefined ? undefined : (JSON.parse(String(row.record)) as VmRecord);
+}
+
+/** The id is a living VM's. */
+export function taken(record: VmRecord): WarderError {
+  return new WarderError("vm-exists", {
+    doing: `making the VM ${record.id}`,
+    why: `there is one of this id, which is ${record.state}`,
+    cure: `Use another id, or end it with \`warder stop ${record.id}\``,
+  });
+}
+
+/** There is no such VM. */
+export function notFound(id: string): WarderError {
+  return new WarderError("vm-not-found", {
+    doing: `looking up the VM ${id}`,
+    why: "no VM has this id",
+    cure: "See `warder ps -a`",
+  });
+}
+
+/** SQLITE_FULL, of https://www.sqlite.org/rescode.html */
+const SQLITE_FULL = 13;
+
+function storeFailure(cause: unknown): WarderError {
+  const isFull = (cause as { errcode?: number }).errcode === SQLITE_FULL;
+  return new WarderError(isFull ? "disk-full" : "store-failed", {
+    doing: "writing the state database",
+    why: messageOf(cause),
+    cure: isFull ? "Free space for the state directory; running VMs are not touched" : "Check the state directory",
+    cause,
+  });
+}

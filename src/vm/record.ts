@@ -1,0 +1,75 @@
+import type { VmExit } from "./exit.ts";
+import type { VmId } from "./id.ts";
+import type { IsolationReport } from "./isolation.ts";
+import type { HostPath, JailPath } from "./path.ts";
+import type { ProcessIdentity } from "./process.ts";
+import type { ShutdownMethod } from "./shutdown.ts";
+import type { VmSpec } from "./spec.ts";
+import type { VmState } from "./state.ts";
+
+/** Where everything of one jail lies. Host paths unless said otherwise. */
+export interface JailLayout {
+  readonly id: VmId;
+  /** The directory of all jails, symbolic links resolved as the jailer resolves them. */
+  readonly base: HostPath;
+  /** Name of Firecracker's file, symbolic links resolved: a level of every path and the binary's name in the jail. */
+  readonly execName: string;
+  /** `<base>/<execName>/<id>`: owned by root, outside what the jailed process can see. */
+  readonly directory: HostPath;
+  /** `<directory>/root`: what the jailed process sees as `/`. */
+  readonly root: HostPath;
+  /** `<directory>/io`: the FIFOs, of which the jail holds hard links. */
+  readonly io: HostPath;
+  /** `<base>/<id>`: a symbolic link to `directory`. */
+  readonly alias: HostPath;
+  /** The API socket as the host sees it. */
+  readonly socket: HostPath;
+  /** The API socket as Firecracker binds it. */
+  readonly apiSocket: JailPath;
+}
+
+/** The cgroups of one VM: one directory for v2, one for each controller for v1. */
+export interface CgroupPlacement {
+  readonly version: 1 | 2;
+  /** Relative to the mount: `/jailer/<id>`. */
+  readonly path: string;
+  /** Directory of each controller; with v2 all the same. */
+  readonly directories: Readonly<Record<string, HostPath>>;
+}
+
+/** Which programs a VM runs on. */
+export interface Binaries {
+  /** Symbolic links resolved. */
+  readonly firecracker: HostPath;
+  readonly jailer: HostPath;
+  /** Firecracker's, such as `1.14.1`. */
+  readonly version: string;
+}
+
+/** Everything known of one VM. What the store keeps and the faces show. */
+export interface VmRecord {
+  readonly id: VmId;
+  readonly state: VmState;
+  /** Counts every change of the record. */
+  readonly generation: number;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  readonly spec: VmSpec;
+  readonly binaries: Binaries;
+  readonly jailed: boolean;
+  /** Who Firecracker runs as: leased for a jailed VM, the manager's own user for an unjailed one. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly layout: JailLayout;
+  readonly cgroup?: CgroupPlacement;
+  /** The Firecracker process, once it is known. */
+  readonly process?: ProcessIdentity;
+  /** The manager process that supervises the VM; absent once it has let go. */
+  readonly owner?: ProcessIdentity;
+  readonly isolation?: IsolationReport;
+  /** Milliseconds of each step of the start, and `total`. */
+  readonly timings: Readonly<Record<string, number>>;
+  /** The rung of a shutdown that was climbed last; written before it acts, by whichever process shuts the VM down. */
+  readonly endedBy?: ShutdownMethod;
+  readonly exit?: VmExit;
+}

@@ -1,0 +1,61 @@
+import type { VmExit } from "./exit.ts";
+import type { IsolationReport } from "./isolation.ts";
+import type { Limits } from "./limits.ts";
+import type { VmRecord } from "./record.ts";
+import type { VmState } from "./state.ts";
+
+/** What `inspect` shows of a VM, and the last document of `run --json`. Members are only ever added. */
+export interface VmView {
+  readonly id: string;
+  readonly state: VmState;
+  /** Firecracker's process, while there is one. */
+  readonly pid: number | null;
+  readonly jailed: boolean;
+  readonly jail: {
+    readonly id: string;
+    /** What the jailed process sees as `/`. */
+    readonly root: string;
+    /** The API socket as the host sees it. */
+    readonly socket: string;
+    readonly uid: number;
+    readonly gid: number;
+  };
+  readonly limits: Limits;
+  readonly isolation: IsolationReport | null;
+  /** Milliseconds of each step of the start, and of the whole. */
+  readonly timings: Readonly<Record<string, number>>;
+  /** There once the VM has ended. */
+  readonly exit?: VmExit;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  readonly kernel: string;
+  readonly firecrackerVersion: string;
+  readonly cgroup: { readonly version: 1 | 2; readonly directories: Readonly<Record<string, string>> } | null;
+  /** RFC 3339, in UTC. */
+  readonly createdAt: string;
+  readonly generation: number;
+}
+
+/** The view of a record. */
+export function toView(record: VmRecord): VmView {
+  const { layout, spec, cgroup } = record;
+  const isOver = record.exit !== undefined;
+  return {
+    id: record.id,
+    state: record.state,
+    pid: isOver ? null : (record.process?.pid ?? null),
+    jailed: record.jailed,
+    jail: { id: record.id, root: layout.root, socket: layout.socket, uid: record.uid, gid: record.gid },
+    limits: spec.limits,
+    isolation: record.isolation ?? null,
+    timings: record.timings,
+    ...(record.exit === undefined ? {} : { exit: record.exit }),
+    vcpus: spec.vcpus,
+    memoryMib: spec.memoryMib,
+    kernel: spec.kernel,
+    firecrackerVersion: record.binaries.version,
+    cgroup: cgroup === undefined ? null : { version: cgroup.version, directories: cgroup.directories },
+    createdAt: new Date(record.createdAt).toISOString(),
+    generation: record.generation,
+  };
+}
