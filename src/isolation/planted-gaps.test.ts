@@ -143,9 +143,7 @@ const planted: Record<ControlPhase, Record<string, Record<string, Plant>>> = {
   running: {
     ...inBothPhases,
     threads: {
-      "no vCPU yet": status("Name", "firecracker"),
       "more vCPUs than asked for": (tree) => tree.setStatus("Name", "fc_vcpu 1", tree.vcpuTid + 1),
-      "no API thread": (tree) => tree.setStatus("Name", "firecracker", tree.vcpuTid - 2),
     },
     seccomp: {
       "off on one thread": status("Seccomp", "0"),
@@ -187,4 +185,16 @@ for (const phase of ["held", "running"] as const) {
       });
     }
   }
+}
+
+for (const [what, name] of [
+  ["vCPU", "fc_vcpu 0"],
+  ["API", "fc_api"],
+] as const) {
+  test(`running: without the ${what} thread, not yet or no longer there, nothing is wrong and nothing proven`, () => {
+    const { controls, unread } = proof("running", (tree) => {
+      tree.setStatus("Name", "other", what === "API" ? tree.vcpuTid - 2 : tree.vcpuTid);
+    });
+    assert.deepEqual([controls.filter((control) => !control.ok), unread], [[], ["threads"]], name);
+  });
 }

@@ -127,13 +127,24 @@ test("values of environment variables are not kept: they can be secrets", () => 
 test("a thread and a descriptor that are gone when they are read are left out", () => {
   using tree = new ProcTree("running");
   const host = observe(tree.host, (method, path) => {
-    if (path.endsWith("/4243/status") && method === "readText") tree.remove(tree.ofProcess("task/4243"));
+    if (path.endsWith("/4246/status") && method === "readText") tree.remove(tree.ofProcess("task/4246"));
     if (path.endsWith("/fd/5") && method === "readLink") tree.remove(tree.ofProcess("fd/5"));
   });
   const { controls } = proveRunning(host, tree.process, tree.wanted);
   const foundOf = (name: string) => controls.find((control) => control.name === name)?.found;
-  assert.equal(foundOf("threads"), "firecracker, fc_vcpu 0, kvm-nx-lpage-re");
+  assert.equal(foundOf("threads"), "firecracker, fc_api, fc_vcpu 0");
   assert.match(foundOf("descriptors") ?? "", /anonymous inode × 2/);
+});
+
+test("a thread that exits, and so has lost its cgroups, is left out", () => {
+  using tree = new ProcTree("running");
+  tree.edit(tree.ofProcess("task/4246/stat"), " 4194560 ", " 4194564 ");
+  tree.write(tree.ofProcess("task/4246/cgroup"), "4:memory:/\n0::/\n");
+  const { controls } = proveRunning(tree.host, tree.process, tree.wanted);
+  assert.deepEqual(
+    controls.filter((control) => !control.ok),
+    [],
+  );
 });
 
 test("a process with very many threads and descriptors is a gap, and does not hold its manager up", () => {
@@ -182,6 +193,6 @@ function openedBy(phase: ControlPhase): string[] {
 
 function isText(path: string): boolean {
   const ofProcess =
-    /^\/proc\/4242\/(stat|limits|environ|cmdline|attr\/current|mountinfo|fd|task|task\/\d+\/(status|cgroup))$/;
+    /^\/proc\/4242\/(stat|limits|environ|cmdline|attr\/current|mountinfo|fd|task|task\/\d+\/(status|cgroup|stat))$/;
   return ofProcess.test(path) || /^\/sys\/fs\/cgroup\/[a-z]+\/jailer\/vm-1\/[a-z_.]+$/.test(path);
 }

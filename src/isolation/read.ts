@@ -7,11 +7,13 @@ import type { FactName, KernelView, Reading, Readings } from "./facts.ts";
 import { isWhole } from "./liveness.ts";
 import type { WantedIsolation } from "./wanted.ts";
 
-/** Facts of the held phase, in the parts after each of which the process is made sure of. */
+/**
+ * Facts of the held phase, in the parts after each of which the process is made sure of: first what concerns the jail
+ * itself, which even a VM that ends at once is to be judged by.
+ */
 const heldParts: readonly (readonly FactName[])[] = [
-  ["threads", "resourceLimits", "environment", "commandLine", "label"],
-  ["root", "workingDirectory", "executable", "mounts", "namespaces", "managerNamespaces", "askedNetns"],
-  ["cgroupMembership", "limits", "descriptors"],
+  ["threads", "root", "workingDirectory", "executable", "mounts", "namespaces", "managerNamespaces", "askedNetns"],
+  ["resourceLimits", "environment", "commandLine", "label", "cgroupMembership", "limits", "descriptors"],
 ];
 
 /** Facts of the running phase. None of them needs a path inside the jail: the jail's tree is an attacker's by then. */
@@ -24,7 +26,7 @@ const runningParts: readonly (readonly FactName[])[] = [["threads"], ["cgroupMem
  * Never throws for a process that ends meanwhile: the view says `vanished` and has the parts that were read while it
  * was sure to live. What can not be read of a live process is a reading of its own, and becomes a gap.
  *
- * @param process - Who it is: the pid alone could be another's by now, so it is compared before, between and after.
+ * @param process - Who it is, as found when it was started: by now the pid alone could be another's.
  */
 export function readHeld(host: Host, process: ProcessIdentity, wanted: WantedIsolation): KernelView {
   return read(host, process, wanted, "held", heldParts);
@@ -47,15 +49,14 @@ function read(
 ): KernelView {
   const source: Source = { host, wanted, pid: process.pid, directory: `${host.roots.proc}/${process.pid}` };
   const facts: Readings = {};
-  let whole = isWhole(host, process);
   for (const names of parts) {
-    if (!whole) break;
     const part = names.map((name): Readings => ({ [name]: attempt(() => factReaders[name](source)) }));
-    // What was read since the process was last seen whole may be a dying one's empty answers: it is not believed.
-    whole = isWhole(host, process);
-    if (whole) Object.assign(facts, ...part);
+    // One look afterwards vouches for all that was read before, and nothing else does: until then the answers can be a
+    // dying process's empty ones, or a stranger's.
+    if (!isWhole(host, process)) return { phase, process, vanished: true, facts };
+    Object.assign(facts, ...part);
   }
-  return { phase, process, vanished: !whole, facts };
+  return { phase, process, vanished: false, facts };
 }
 
 function attempt<Value>(readFact: () => Value): Reading<Value> {

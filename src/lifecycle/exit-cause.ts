@@ -1,3 +1,4 @@
+import { type LogEvent, parseLogLine, recogniseConsoleLine, recogniseMessage } from "../firecracker/log-line.ts";
 import type { ExitCause, VmExit } from "../vm/exit.ts";
 import type { ProcessExit } from "../vm/process.ts";
 import type { ShutdownMethod } from "../vm/shutdown.ts";
@@ -43,51 +44,78 @@ interface Conclusion {
   readonly evidence: readonly string[];
 }
 
+/** The rules, most certain first: the kernel, then us, then the exit status, then Firecracker's log, then the guest. */
 function conclude(facts: ExitFacts): Conclusion {
-  const { code, signal } = facts.exit;
-  if ((facts.oomKills ?? 0) > 0 && signal === "SIGKILL") {
-    return { cause: "out-of-memory", evidence: [`the kernel counted ${facts.oomKills} kill(s) in the VM's cgroup`] };
+  return outOfMemory(facts) ?? endedByUs(facts) ?? endedBySignal(facts) ?? endedByStatus(facts) ?? saidByLog(facts);
+}
+
+function outOfMemory({ oomKills = 0, exit }: ExitFacts): Conclusion | undefined {
+  if (oomKills === 0 || (exit.signal !== "SIGKILL" && exit.code !== null)) return undefined;
+  return { cause: "out-of-memory", evidence: [`the kernel counted ${oomKills} kill(s) in the VM's cgroup`] };
+}
+
+function endedByUs({ hung, endedBy, log }: ExitFacts): Conclusion | undefined {
+  if (hung === true) {
+    const evidence = [
+      ...linesWith(log, "Vmm is stopping"),
+      "Firecracker hung at its end, and was killed by this manager",
+    ];
+    return { cause: "guest-ended", evidence };
   }
-  if (facts.hung === true)
-    return {
-      cause: "guest-ended",
-      evidence: linesWith(facts.log, "stopping").concat("Firecracker then hung, and was killed"),
-    };
-  if (facts.endedBy !== undefined) return shutDownBy(facts.endedBy);
-  if (signal !== null)
-    return { cause: "killed-by-stranger", evidence: [`ended by ${signal}, which this manager did not send`] };
-  if (code === null) return fromLog(facts);
+  if (endedBy === undefined) return undefined;
+  const cause = endedBy === "ctrl-alt-del" ? "stopped" : "killed";
+  return { cause, evidence: [`ended by a manager with ${endedBy}`] };
+}
+
+function endedBySignal({ exit: { signal } }: ExitFacts): Conclusion | undefined {
+  if (signal === null) return undefined;
+  // Firecracker ends itself so where it panics.
+  if (signal === "SIGABRT") return { cause: "firecracker-error", evidence: ["ended by SIGABRT, as by a panic"] };
+  return { cause: "killed-by-stranger", evidence: [`ended by ${signal}, which no manager sent`] };
+}
+
+function endedByStatus({ exit: { code }, log }: ExitFacts): Conclusion | undefined {
+  if (code === null || code === 0) return undefined;
   if (code === SECCOMP_STATUS)
-    return { cause: "seccomp", evidence: [`exit status ${code}`, ...linesWith(facts.log, "bad syscall")] };
-  const died = signalStatuses[code];
-  if (died !== undefined)
-    return { cause: "firecracker-error", evidence: [`exit status ${code}: ${died}`, ...lastLines(facts.log)] };
-  if (code !== 0) return { cause: "firecracker-error", evidence: [`exit status ${code}`, ...lastLines(facts.log)] };
-  return cleanEnd(facts);
+    return { cause: "seccomp", evidence: [`exit status ${code}`, ...linesWith(log, "bad syscall")] };
+  const meaning = signalStatuses[code] === undefined ? "" : `: ${signalStatuses[code]}`;
+  return { cause: "firecracker-error", evidence: [`exit status ${code}${meaning}`, ...reasons(log)] };
 }
 
-function shutDownBy(method: ShutdownMethod): Conclusion {
-  return {
-    cause: method === "ctrl-alt-del" ? "stopped" : "killed",
-    evidence: [`ended by this manager with ${method}`],
-  };
-}
-
-/** Nobody collected the status: only the log can tell. */
-function fromLog(facts: ExitFacts): Conclusion {
-  if (/exiting successfully/i.test(facts.log)) return cleanEnd(facts);
-  const failures = linesWith(facts.log, "exiting with error");
-  if (failures.length > 0) return { cause: "firecracker-error", evidence: failures };
-  return { cause: "unknown", evidence: ["the exit status was not collected", ...lastLines(facts.log)] };
-}
-
-function cleanEnd(facts: ExitFacts): Conclusion {
-  const panic = linesWith(facts.console, "Kernel panic");
-  if (panic.length > 0) return { cause: "guest-panic", evidence: panic };
+/** A clean exit, or one whose status nobody collected: what Firecracker and the guest wrote has to do. */
+function saidByLog(facts: ExitFacts): Conclusion {
+  const events = eventsOf(facts.log);
+  const said = <Kind extends LogEvent["kind"]>(kind: Kind) => events.find((event) => event.kind === kind);
+  if (said("bad-syscall") !== undefined) return { cause: "seccomp", evidence: linesWith(facts.log, "bad syscall") };
+  if (said("guest-crash") !== undefined)
+    return { cause: "guest-crash", evidence: linesWith(facts.log, "KVM_EXIT_SHUTDOWN") };
+  if (said("panic") ?? said("vcpu-failure") ?? said("failure")) {
+    return { cause: "firecracker-error", evidence: reasons(facts.log) };
+  }
+  const isClean = facts.exit.code === 0 || said("vm-stopping") !== undefined;
+  if (!isClean) return { cause: "unknown", evidence: ["no exit status was collected", ...lastLines(facts.log)] };
+  const panic = facts.console.split("\n").find((line) => recogniseConsoleLine(line)?.kind === "kernel-panic");
+  if (panic !== undefined) return { cause: "guest-panic", evidence: [printable(panic)] };
   return {
     cause: "guest-ended",
-    evidence: [facts.exit.code === 0 ? "exit status 0" : "Firecracker logged a clean exit"],
+    evidence: [facts.exit.code === 0 ? "exit status 0" : "Firecracker logged that its guest ended"],
   };
+}
+
+function eventsOf(log: string): LogEvent[] {
+  return log
+    .split("\n")
+    .map((line) => recogniseMessage(parseLogLine(line)?.message ?? ""))
+    .filter((event) => event !== undefined);
+}
+
+/** The lines that say why a process ended, else the last ones. */
+function reasons(log: string): string[] {
+  const telling = log.split("\n").filter((line) => {
+    const kind = recogniseMessage(parseLogLine(line)?.message ?? "")?.kind;
+    return kind === "panic" || kind === "vcpu-failure" || kind === "failure" || kind === "signal";
+  });
+  return telling.length > 0 ? telling.slice(-2).map(printable) : lastLines(log);
 }
 
 /** Printable characters only: the text goes to terminals and logs. */

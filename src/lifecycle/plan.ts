@@ -30,6 +30,8 @@ export interface CgroupPlan {
   readonly settings: readonly CgroupSetting[];
   /** Controllers that the process is put into once it runs: they limit nothing, they count. */
   readonly joins: readonly string[];
+  /** Controllers that limit, which must be there for the jailer. */
+  readonly controllers: readonly string[];
 }
 
 /**
@@ -60,10 +62,11 @@ export async function planStart(machinery: Machinery, spec: VmSpec, signal: Abor
 
 function planCgroup(machinery: Machinery, id: VmId, spec: VmSpec): CgroupPlan {
   const { cgroups, settings } = machinery;
-  const version = chooseVersion(cgroups, neededControllers(spec.limits), settings.cgroupVersion);
+  const controllers = neededControllers(spec.limits);
+  const version = chooseVersion(cgroups, controllers, settings.cgroupVersion);
   const compiled = compileLimits(spec.limits, compileContext(cgroups, version));
   const placement = placeVm(cgroups, version, settings.parentCgroup, id, compiled.controllers);
-  return { placement, settings: compiled.settings, joins: compiled.joins };
+  return { placement, settings: compiled.settings, joins: compiled.joins, controllers };
 }
 
 /** Everything on the host that a start makes, in the ledger's terms. */

@@ -21,7 +21,7 @@ export interface WarderOptions extends ConfigOverrides {
 }
 
 /** How a VM's start is watched and given up. */
-export type RunOptions = Pick<StartOptions, "signal" | "onConsole" | "onStep">;
+export type RunOptions = StartOptions;
 
 /**
  * A host for jailed Firecracker microVMs.

@@ -1,9 +1,19 @@
 import type { ProcessExit } from "./process.ts";
 
-/** Why a VM ended. */
+/**
+ * Why a VM ended.
+ *
+ * - `guest-ended`: the guest rebooted or reset itself, which ends a microVM.
+ * - `guest-panic`: it did so after a kernel panic; `guest-crash`: its CPU gave up (a triple fault).
+ * - `stopped`: at a manager's request, by the guest itself; `killed`: by a manager's signal.
+ * - `killed-by-stranger`: by a signal that no manager sent.
+ * - `firecracker-error`, `seccomp`, `out-of-memory`: by Firecracker, its system call filter, or the kernel.
+ * - `start-failed`: it never came to run; `host-reboot`: with its host; `unknown`: nobody saw it and nothing tells.
+ */
 export type ExitCause =
   | "guest-ended"
   | "guest-panic"
+  | "guest-crash"
   | "stopped"
   | "killed"
   | "killed-by-stranger"

@@ -1,5 +1,5 @@
 import type { FirecrackerClient } from "../../firecracker/client.ts";
-import { configDocument } from "../../firecracker/config-document.ts";
+import { type ConfigDocument, configDocument, requireDocument } from "../../firecracker/config-document.ts";
 import { waitUntilReady } from "../../firecracker/ready.ts";
 import { WarderError } from "../../vm/error.ts";
 import type { HostPath, JailPath } from "../../vm/path.ts";
@@ -19,12 +19,7 @@ const STARTED = "Successfully started microvm";
 export const boot: Step<StartContext> = {
   name: "boot",
   async run(context, signal) {
-    const { machinery, plan } = context;
-    const writer = need(context, "configWriter");
-    delete context.configWriter;
-    machinery.host.fifos.send(writer, JSON.stringify(documentOf(context)));
-    context.client = connectApi(machinery.host, plan);
-    context.answered = askWhoIsThere(context, context.client, signal);
+    if (context.answered === undefined) release(context, signal);
     if (!(await hasStarted(context, signal))) throw await explainFailure(context);
   },
   undo(context) {
@@ -36,14 +31,26 @@ export const boot: Step<StartContext> = {
 /** Ready means: Firecracker has answered on its API, with this VM's id. A guest that has ended already needs no API. */
 export const answer: Step<StartContext> = {
   name: "answer",
-  async run(context) {
+  async run(context, signal) {
     try {
       await need(context, "answered");
     } catch (error) {
+      signal.throwIfAborted();
       if (!(await endsSoon(context))) throw error;
     }
   },
 };
+
+function release(context: StartContext, signal: AbortSignal): void {
+  const { machinery, plan } = context;
+  const document = documentOf(context);
+  context.client = connectApi(machinery.host, plan);
+  requireDocument(context.client.version, document);
+  const writer = need(context, "configWriter");
+  delete context.configWriter;
+  machinery.host.fifos.send(writer, JSON.stringify(document));
+  context.answered = askWhoIsThere(context, context.client, signal);
+}
 
 function askWhoIsThere(context: StartContext, client: FirecrackerClient, signal: AbortSignal): Promise<unknown> {
   const { plan, machinery } = context;
@@ -72,7 +79,7 @@ async function hasStarted(context: StartContext, signal: AbortSignal): Promise<b
   }
 }
 
-function documentOf(context: StartContext): object {
+function documentOf(context: StartContext): ConfigDocument {
   const { plan, machinery } = context;
   const pathOf = (role: string): JailPath | HostPath => {
     const asset = plan.assets.find((each) => each.role === role);

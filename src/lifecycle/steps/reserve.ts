@@ -1,3 +1,4 @@
+import { ensureParent } from "../../cgroup/parent.ts";
 import { taken } from "../../store/store.ts";
 import { WarderError } from "../../vm/error.ts";
 import type { VmRecord } from "../../vm/record.ts";
@@ -62,17 +63,18 @@ function leaseUser({ machinery, plan }: StartContext): { uid: number; gid: numbe
 
 /** What lies there already is somebody else's: it must be seen before it stands in our ledger. */
 function refuseOccupied({ machinery, plan }: StartContext): void {
-  const { layout, cgroup } = plan;
-  const paths = [layout.directory, layout.alias, ...Object.values(cgroup?.placement.directories ?? {})];
-  const occupied = paths.filter((path) => machinery.host.files.inspect(path) !== undefined);
-  if (occupied.length === 0) return;
-  const existing = machinery.store.get(plan.id);
+  const { host, store } = machinery;
+  const existing = store.get(plan.id);
   if (existing !== undefined && isLive(existing.state)) throw taken(existing);
-  throw new WarderError("jail-exists", {
-    doing: `making the jail of ${plan.id}`,
-    why: `there is something already at ${[...new Set(occupied)].join(", ")}`,
-    cure: "Use another id; `warder gc --dry-run` says whose it is",
-  });
+  const occupied = [plan.layout.directory, plan.layout.alias].filter((path) => host.files.inspect(path) !== undefined);
+  if (occupied.length > 0) {
+    throw new WarderError("jail-exists", {
+      doing: `making the jail of ${plan.id}`,
+      why: `there is something already at ${[...new Set(occupied)].join(" and ")}`,
+      cure: "Use another id; `warder gc --dry-run` says whose it is",
+    });
+  }
+  if (plan.cgroup !== undefined) ensureParent(host, plan.cgroup.placement, plan.cgroup.controllers);
 }
 
 function uidTaken(uid: number): WarderError {
