@@ -36,7 +36,8 @@ const LEAST_ARRIVAL_MS = 5;
  * nothing.
  *
  * The speed comes from the guest's own two stopwatches, of its loop and of a halt of known length, so it holds however
- * late the console was read. A guest that could not halt gives the times at which its lines arrived instead.
+ * late the console was read. A guest that could not halt gives the times at which its lines arrived instead: a lower
+ * bound, as it may have looped more than once.
  */
 export function parseProbeOutput(chunks: readonly ConsoleChunk[]): ProbeOutput {
   const lines = stampLines(chunks);

@@ -104,6 +104,13 @@ describe("waitUntilReady", () => {
     assert.match(error.why, /ended with status 1/);
   });
 
+  it("says how a process ended that took the request and died, though the lost connection is seen first", async () => {
+    const { client, clock } = fake(unreachable("ECONNRESET"), unreachable("ECONNREFUSED"));
+    const exited = new Promise<ProcessExit>((resolve) => setImmediate(() => resolve({ code: 1, signal: null })));
+    const error = await failure(waitUntilReady(client, "vm-1", "Running", { clock, exited }));
+    assert.equal(error.code, "firecracker-failed");
+  });
+
   it("does not wait for an answer that a dead process owes", async () => {
     const { client, clock } = fake("hang");
     const exited = new Promise<ProcessExit>((resolve) =>
@@ -116,7 +123,7 @@ describe("waitUntilReady", () => {
     const { client, clock, elapsedMs } = fake(unreachable("ENOENT"));
     const error = await failure(waitUntilReady(client, "vm-1", "Running", { clock, timeoutMs: 50 }));
     assert.equal(error.code, "start-timeout");
-    assert.match(error.why, /not Running in time: its socket was not served yet \(ENOENT\)/);
+    assert.match(error.why, /not Running in time: its socket was not served \(ENOENT\)/);
     assert.ok(elapsedMs() >= 50 && elapsedMs() < 55);
   });
 

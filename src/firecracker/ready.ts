@@ -79,9 +79,10 @@ async function ask(
   try {
     return await client.instanceInfo({ timeoutMs, signal: wait.signal });
   } catch (error) {
-    const system = systemCodeOf(error) ?? "";
-    if (isWarderError(error) && error.code === "api-unreachable" && ["ENOENT", "ECONNREFUSED"].includes(system)) {
-      return `its socket was not served yet (${system})`;
+    const system = systemCodeOf(error);
+    // Not bound yet, or bound by a process that dies: its end is the better reason, and is about to be known.
+    if (isWarderError(error) && error.code === "api-unreachable" && system !== undefined) {
+      return `its socket was not served (${system})`;
     }
     if (isWarderError(error) && error.code === "deadline-exceeded")
       throw lateError(wait, "it took the request and did not answer");

@@ -4,6 +4,9 @@ import type { ProcessIdentity } from "../vm/process.ts";
 
 const BATCH = 32;
 
+/** Managers that this process has opened so far; one process may have several on the same base. */
+let opened = 0;
+
 /**
  * FIFOs made ahead of need. A VM takes four; making them one VM at a time would cost each start a process, making 32 at
  * once costs the same and is done while nobody waits. They lie beside the jails, as a FIFO can only be renamed on its
@@ -75,11 +78,11 @@ function parentDirectory(base: HostPath): string {
 }
 
 function nameFor(owner: ProcessIdentity): string {
-  return `${owner.pid}.${owner.startTicks}.${owner.bootId}`;
+  return `${owner.pid}.${owner.startTicks}.${owner.bootId}.${opened++}`;
 }
 
 function parseName(name: string): ProcessIdentity | undefined {
-  const [, pid, startTicks, bootId] = /^(\d+)\.(\d+)\.([0-9a-f-]+)$/.exec(name) ?? [];
+  const [, pid, startTicks, bootId] = /^(\d+)\.(\d+)\.([0-9a-f-]+)\.\d+$/.exec(name) ?? [];
   if (pid === undefined || startTicks === undefined || bootId === undefined) return undefined;
   return { pid: Number(pid), startTicks, bootId };
 }

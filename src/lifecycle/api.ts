@@ -2,12 +2,12 @@ import { FirecrackerClient } from "../firecracker/client.ts";
 import { parseVersion } from "../firecracker/version.ts";
 import type { Host } from "../host/host.ts";
 import { WarderError } from "../vm/error.ts";
-import type { Binaries, JailLayout } from "../vm/record.ts";
+import type { JailLayout, VmBinaries } from "../vm/record.ts";
 
 /** A client of one VM's Firecracker. Connects with the first call. */
 export function connectApi(
   host: Host,
-  vm: { readonly layout: JailLayout; readonly binaries: Binaries },
+  vm: { readonly layout: JailLayout; readonly binaries: VmBinaries },
 ): FirecrackerClient {
   const version = parseVersion(vm.binaries.version);
   if (version !== undefined) return new FirecrackerClient(host, { socket: vm.layout.socket, version });

@@ -3,7 +3,7 @@ import type { Host } from "../host/host.ts";
 import type { SpareFifos } from "../jailer/spare-fifos.ts";
 import type { LeaseRange, Store } from "../store/store.ts";
 import type { HostPath } from "../vm/path.ts";
-import type { Binaries } from "../vm/record.ts";
+import type { VmBinaries } from "../vm/record.ts";
 
 /** What lifecycle needs to know of the configuration. */
 export interface LifecycleSettings {
@@ -30,8 +30,8 @@ export interface Machinery {
   readonly settings: LifecycleSettings;
   readonly cgroups: CgroupHost;
   readonly spareFifos: SpareFifos;
-  /** Firecracker and the jailer that new VMs run on; found once, and again when the files change. */
-  readonly binaries: (options: { readonly jailed: boolean; readonly signal: AbortSignal }) => Promise<Binaries>;
+  /** Firecracker and, for jailed VMs, the jailer that new VMs run on; found once, and again when the files change. */
+  readonly binaries: (options: { readonly jailed: boolean; readonly signal: AbortSignal }) => Promise<VmBinaries>;
   /** The built-in guest. */
   readonly probeKernel: HostPath;
   /** Told once for each warning that an operator must see. */

@@ -9,7 +9,7 @@ import type { LedgerEntry } from "../store/store.ts";
 import { type FieldProblem, WarderError } from "../vm/error.ts";
 import { generateVmId, type VmId } from "../vm/id.ts";
 import type { JailPath } from "../vm/path.ts";
-import type { Binaries, CgroupPlacement, JailLayout } from "../vm/record.ts";
+import type { CgroupPlacement, JailLayout, VmBinaries } from "../vm/record.ts";
 import type { VmSpec } from "../vm/spec.ts";
 import type { Machinery } from "./machinery.ts";
 
@@ -17,7 +17,7 @@ import type { Machinery } from "./machinery.ts";
 export interface StartPlan {
   readonly id: VmId;
   readonly spec: VmSpec;
-  readonly binaries: Binaries;
+  readonly binaries: VmBinaries;
   readonly layout: JailLayout;
   readonly assets: readonly Asset[];
   /** Absent without the jailer. */
@@ -102,7 +102,7 @@ function assetsOf(machinery: Machinery, spec: VmSpec): Asset[] {
     writable,
   });
   return [
-    asset("kernel", kernel, "/kernel", false),
+    ...(kernel === "none" ? [] : [asset("kernel", kernel, "/kernel", false)]),
     ...(spec.initrd === undefined ? [] : [asset("initrd", spec.initrd, "/initrd", false)]),
     ...spec.drives.map((drive) => asset(`drive ${drive.id}`, drive.path, `/drive-${drive.id}`, !drive.readOnly)),
   ];

@@ -1,5 +1,5 @@
 import { WarderError } from "../vm/error.ts";
-import type { VmSpec } from "../vm/spec.ts";
+import { isApiOnly, type VmSpec } from "../vm/spec.ts";
 import { runSteps, type Step, type StepEvent, StepsFailed } from "./engine.ts";
 import type { Machinery } from "./machinery.ts";
 import { planStart } from "./plan.ts";
@@ -9,7 +9,7 @@ import { answerForCgroups, applyCgroup } from "./steps/apply-cgroup.ts";
 import { answer, boot } from "./steps/boot.ts";
 import { buildJail } from "./steps/build-jail.ts";
 import { launchJailer } from "./steps/launch-jailer.ts";
-import { proveGuest, proveJail } from "./steps/prove.ts";
+import { proveGuest, proveJail, reportJail } from "./steps/prove.ts";
 import { reserve } from "./steps/reserve.ts";
 import { stageAssets } from "./steps/stage-assets.ts";
 
@@ -28,6 +28,22 @@ export const startSteps: readonly Step<StartContext>[] = Object.freeze([
   boot,
   proveGuest,
   answer,
+  announce,
+]);
+
+/**
+ * A start without a guest, from nothing to a proven jail in which Firecracker serves its API. The jail is proven at the
+ * same point: Firecracker runs, and nothing untrusted does.
+ */
+export const apiOnlySteps: readonly Step<StartContext>[] = Object.freeze([
+  reserve,
+  buildJail,
+  stageAssets,
+  answerForCgroups,
+  launchJailer,
+  applyCgroup,
+  proveJail,
+  reportJail,
   announce,
 ]);
 
@@ -63,7 +79,8 @@ export async function startVm(machinery: Machinery, spec: VmSpec, options: Start
     options.onStep?.(event);
   };
   try {
-    await runSteps(options.steps ?? startSteps, context, { clock, signal, onStep });
+    const steps = options.steps ?? (isApiOnly(spec) ? apiOnlySteps : startSteps);
+    await runSteps(steps, context, { clock, signal, onStep });
   } catch (error) {
     throw toWarderError(error, spec, deadline, plan.id);
   }

@@ -3,6 +3,7 @@ import { type KnownFile, toFileIdentity, type WantedIsolation, type WantedLimit 
 import { fifosOf } from "../jailer/jail.ts";
 import { hostPathOf } from "../jailer/layout.ts";
 import { type HostPath, toHostPath } from "../vm/path.ts";
+import { isApiOnly } from "../vm/spec.ts";
 import { need, type StartContext } from "./start-context.ts";
 
 /** Everything that a start asked for, in the words of the proof. Read once the jail is built and nothing untrusted runs. */
@@ -39,6 +40,7 @@ export function wantedIsolation(context: StartContext): WantedIsolation {
       known("config", fifos.config),
     ],
     vcpus: spec.vcpus,
+    ...(isApiOnly(spec) ? { apiOnly: true } : {}),
   };
 }
 

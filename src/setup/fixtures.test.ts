@@ -27,7 +27,7 @@ export function elfHead(options: { machine?: number; segments?: readonly number[
   return head;
 }
 
-/** A directory that is removed when the test ends. Everything above it is root's, as the directory itself, where root runs the test. */
+/** A directory that is removed when the test ends. */
 export function tempDirectory(t: TestContext): HostPath {
   const directory = mkdtempSync(join(tmpdir(), "warder-setup-"));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
@@ -116,16 +116,4 @@ export function run(tool: string, args: readonly string[], cwd = "/"): string {
   const { status, stdout, stderr, error } = spawnSync(tool, args, { encoding: "utf8", cwd });
   if (status !== 0) throw new Error(`${tool} ${args.join(" ")}: ${error?.message ?? stderr}`);
   return stdout;
-}
-
-/** Stand-in until `test/support/capability.ts` is there. */
-export function requires(...capabilities: string[]): { skip?: string } {
-  const missing = capabilities.filter((each) => !has(each));
-  return missing.length === 0 ? {} : { skip: `needs ${missing.join(", ")}` };
-}
-
-function has(capability: string): boolean {
-  if (capability === "root") return process.geteuid?.() === 0;
-  if (capability === "kvm") return openHost().files.inspect("/dev/kvm")?.kind === "character";
-  return openHost().files.inspect("/root/.cache/warder/bin/v1.12.1/firecracker") !== undefined;
 }

@@ -21,20 +21,47 @@ export const proveJail: Step<StartContext> = {
 export const proveGuest: Step<StartContext> = {
   name: "prove-guest",
   async run(context) {
-    const { machinery, plan } = context;
-    let running: PhaseProof | undefined = proveRunning(
-      machinery.host,
-      need(context, "process"),
-      need(context, "wanted"),
-    );
-    // A process on its way out has lost threads and descriptors, which says nothing about its jail: what was not seen
-    // of it alive counts as unread. One that stays, stays with its gaps.
-    if (running.controls.some((control) => !control.ok) && (await endsSoon(context))) running = undefined;
-    if (plan.spec.jailed && running !== undefined) refuseGaps(context, running);
+    const running = await lookAtGuest(context);
+    if (context.plan.spec.jailed && running !== undefined) refuseGaps(context, running);
     context.isolation = reportOf(context, running);
     warnOfGaps(context, context.isolation);
   },
 };
+
+/**
+ * The report of a VM whose guest is its user's to start: what is to be read with a guest running stays unread until
+ * `Vm.prove`.
+ */
+export const reportJail: Step<StartContext> = {
+  name: "report-jail",
+  run(context) {
+    context.isolation = reportOf(context, undefined);
+    warnOfGaps(context, context.isolation);
+  },
+};
+
+/** Controls that are not yet as they will be when Firecracker has only just started its guest, or no more at its end. */
+const unsettledControls = new Set(["threads", "seccomp", "no-new-privs", "descriptors"]);
+
+/**
+ * The first look is taken as soon as the guest runs, as some guests do not run for long. Firecracker installs the last
+ * of its filters right after that, and is sure to have them when it answers on its API: a gap is looked at again then.
+ * `undefined` where the process was on its way out, which says nothing about its jail; one that stays, stays with its
+ * gaps.
+ */
+async function lookAtGuest(context: StartContext): Promise<PhaseProof | undefined> {
+  const look = () => proveRunning(context.machinery.host, need(context, "process"), need(context, "wanted"));
+  const first = look();
+  if (isSettled(first)) return first;
+  await need(context, "answered").catch(() => undefined);
+  const second = look();
+  if (isSettled(second)) return second;
+  return (await endsSoon(context)) ? undefined : second;
+}
+
+function isSettled({ controls }: PhaseProof): boolean {
+  return controls.every(({ name, ok }) => ok || !unsettledControls.has(name));
+}
 
 function reportOf(context: StartContext, running: PhaseProof | undefined): IsolationReport {
   const held = need(context, "heldProof");
