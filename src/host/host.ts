@@ -67,8 +67,12 @@ export interface Files {
   readText(path: string, maxBytes?: number): string;
   /** First bytes of a file; opened without following a link at its end. */
   readHead(path: string, bytes: number): Uint8Array;
+  /** At most `bytes` of a file from an offset on; opened without following a link at its end. */
+  readSlice(path: string, offset: number, bytes: number): Uint8Array;
   /** Creates a file, which must not exist, or replaces it as a whole (`replace`: through a temporary file and rename). */
   writeText(path: string, text: string, options: Ownership & { readonly replace?: boolean }): void;
+  /** Writes a new file, for its owner alone (mode 0600), from bytes as they come. What was written stays where it fails. */
+  writeStream(path: string, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
   /** Writes to a file that is there: a file of `/sys` or `/proc`. */
   writeControl(path: string, text: string): void;
   /** Makes a directory; true where it was made, false where a directory was there (which is then left as it is). */
@@ -154,10 +158,38 @@ export interface Child {
   unref(): void;
 }
 
+/** A program that is to outlive this process. */
+export interface BackgroundRequest {
+  readonly file: HostPath;
+  readonly args: readonly string[];
+  /** Written to its standard input, which then ends. */
+  readonly input: string;
+}
+
+/** A program that was started to outlive this process. */
+export interface Background {
+  readonly pid: number;
+  /** Taken right after the start; `undefined` where the process had ended by then. */
+  readonly identity: ProcessIdentity | undefined;
+  /** The first line of its standard output; `undefined` where that ended without one. */
+  readonly answer: Promise<string | undefined>;
+  /** Settles once it has been reaped; never, where this process ends before. */
+  readonly exited: Promise<ProcessExit>;
+  /** What it has written to standard error so far, at most 8 KiB. */
+  readonly complaints: string;
+  /** Lets go of it: this process may end, and what the other writes from now on goes nowhere. */
+  release(): void;
+}
+
 /** Processes. Nothing here believes a bare pid. */
 export interface Processes {
   /** Starts a program with an empty environment, umask 022 and `/` as its directory. */
   spawn(request: SpawnRequest): Promise<Child>;
+  /**
+   * Starts a program in a session of its own, with an empty environment and `/` as its directory, so that nothing of
+   * this process's terminal, groups or mounts is held by it.
+   */
+  spawnBackground(request: BackgroundRequest): Promise<Background>;
   /** Who a pid is now; `undefined` where there is no such process, or only a zombie is left of it. */
   identify(pid: number): ProcessIdentity | undefined;
   /** This process. */

@@ -8,7 +8,8 @@ export type IsolationPolicy = "strict" | "degrade";
  * How isolated a VM was found to be.
  *
  * - `proven`: every control was read back from the kernel and is as asked.
- * - `partial`: the VM ended before every control could be read; what was read is as asked.
+ * - `partial`: some controls could not be read, as the VM ended before, or its guest was not started yet; what was read
+ *   is as asked.
  * - `degraded`: at least one control is not as asked.
  * - `unjailed`: started without the jailer.
  */
@@ -36,16 +37,17 @@ export interface IsolationReport {
   readonly gaps: readonly string[];
 }
 
-/** The level and gaps that follow from a list of controls. `unread` names controls that could not be read in time. */
+/** The level and gaps that follow from a list of controls. `unread` names controls that were not read, for a reason. */
 export function judgeIsolation(
   policy: IsolationPolicy,
   controls: readonly Control[],
   unread: readonly string[] = [],
+  whyUnread = "the VM ended before it could be read",
 ): IsolationReport {
   const wrong = controls.filter((control) => !control.ok);
   const gaps = [
     ...wrong.map(({ name, wanted, found }) => `${name}: wanted ${wanted}, found ${found}`),
-    ...unread.map((name) => `${name}: the VM ended before it could be read`),
+    ...unread.map((name) => `${name}: ${whyUnread}`),
   ];
   const level = wrong.length > 0 ? "degraded" : unread.length > 0 ? "partial" : "proven";
   return Object.freeze({ level, policy, controls: Object.freeze([...controls]), gaps: Object.freeze(gaps) });

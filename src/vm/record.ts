@@ -46,6 +46,9 @@ export interface Binaries {
   readonly version: string;
 }
 
+/** Which programs one VM runs on: without the jailer where it is started without, and none is installed. */
+export type VmBinaries = Omit<Binaries, "jailer"> & Partial<Pick<Binaries, "jailer">>;
+
 /** Everything known of one VM. What the store keeps and the faces show. */
 export interface VmRecord {
   readonly id: VmId;
@@ -55,7 +58,7 @@ export interface VmRecord {
   /** Milliseconds since 1970. */
   readonly createdAt: number;
   readonly spec: VmSpec;
-  readonly binaries: Binaries;
+  readonly binaries: VmBinaries;
   readonly jailed: boolean;
   /** Who Firecracker runs as: leased for a jailed VM, the manager's own user for an unjailed one. */
   readonly uid: number;

@@ -28,8 +28,8 @@ export interface Drive {
 export interface VmSpec {
   /** Absent: Warder makes one. */
   readonly id?: VmId;
-  /** `probe` is the built-in guest of a few KB. */
-  readonly kernel: HostPath | "probe";
+  /** `probe` is the built-in guest of a few KB. `none`: see {@link isApiOnly}. */
+  readonly kernel: HostPath | "probe" | "none";
   readonly initrd?: HostPath;
   readonly bootArgs: string;
   readonly vcpus: number;
@@ -50,6 +50,14 @@ export interface VmSpec {
   readonly shutdown: ShutdownLadder;
   /** Most milliseconds from the call until the VM runs and is proven. */
   readonly startTimeoutMs: number;
+}
+
+/**
+ * Whether no guest is booted: Firecracker waits, jailed and proven, for its configuration on its API, which is the
+ * caller's from then on. Asked for by a word, as a kernel that was forgotten must not come to this.
+ */
+export function isApiOnly({ kernel }: Pick<VmSpec, "kernel">): boolean {
+  return kernel === "none";
 }
 
 /** Defaults that differ from face to face. */
@@ -124,7 +132,7 @@ const rung = z.strictObject({
 
 const schema = z.strictObject({
   id: refine(vmIdProblem).optional(),
-  kernel: z.union([z.literal("probe"), hostPath]),
+  kernel: z.union([z.enum(["probe", "none"]), hostPath]),
   initrd: hostPath.optional(),
   bootArgs: z
     .string()

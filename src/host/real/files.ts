@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import { open } from "node:fs/promises";
 import { WarderError } from "../../vm/error.ts";
 import { type HostPath, toHostPath } from "../../vm/path.ts";
 import type { FileFacts, Files, Ownership } from "../host.ts";
@@ -18,7 +19,9 @@ export const realFiles: Files = {
   list: (path) => fs.readdirSync(path).sort(),
   readText: (path, maxBytes = DEFAULT_READ_LIMIT) => readBounded(path, maxBytes, 0).toString("utf8"),
   readHead: (path, bytes) => readBounded(path, bytes, O_NOFOLLOW),
+  readSlice,
   writeText,
+  writeStream,
   writeControl,
   ensureDirectory,
   makeDirectory,
@@ -91,6 +94,25 @@ function readBounded(path: string, maxBytes: number, flags: number): Buffer {
     return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
   } finally {
     fs.closeSync(descriptor);
+  }
+}
+
+function readSlice(path: string, offset: number, bytes: number): Uint8Array {
+  const descriptor = fs.openSync(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+  try {
+    const slice = Buffer.allocUnsafe(bytes);
+    return slice.subarray(0, fs.readSync(descriptor, slice, 0, bytes, offset));
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+async function writeStream(path: string, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+  const file = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  try {
+    await file.writeFile(source, { signal });
+  } finally {
+    await file.close();
   }
 }
 
