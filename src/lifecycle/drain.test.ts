@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
+import { describe, test } from "node:test";
+import type { BoundedFile } from "../host/host.ts";
+import { Drain } from "./drain.ts";
+
+class Kept implements BoundedFile {
+  text = "";
+  closed = false;
+  droppedBytes = 0;
+  failing = false;
+  append(chunk: Uint8Array): void {
+    if (this.failing) throw new Error("no room");
+    this.text += Buffer.from(chunk).toString();
+  }
+  close(): void {
+    this.closed = true;
+  }
+}
+
+function open(listener?: (chunk: Uint8Array) => void) {
+  const source = new PassThrough();
+  const file = new Kept();
+  return { source, file, drain: new Drain(source, file, listener) };
+}
+
+describe("a drain", () => {
+  test("brings everything to file, listeners and tail, and closes the file at the end", async () => {
+    const heard: string[] = [];
+    const { source, file, drain } = open((chunk) => heard.push(Buffer.from(chunk).toString()));
+    source.end("hello");
+    await drain.firstByte;
+    await drain.ended;
+    assert.deepEqual([heard, file.text, drain.tail, file.closed], [["hello"], "hello", "hello", true]);
+  });
+  test("keeps the newest 8 KiB in memory, however much comes", async () => {
+    const { source, drain } = open();
+    for (let index = 0; index < 100; index++) source.write(Buffer.alloc(1024, 97 + (index % 26)));
+    source.end("end");
+    await drain.ended;
+    assert.equal(drain.tail.length, 8192);
+    assert.ok(drain.tail.endsWith("end"));
+  });
+  test("sees a pattern that comes in two pieces", async () => {
+    const { source, drain } = open();
+    const seen = drain.waitFor("Successfully started");
+    source.write("Success");
+    source.write("fully started");
+    assert.equal(await seen, true);
+    assert.equal(await drain.waitFor("Success"), true);
+    source.destroy();
+    assert.equal(await drain.waitFor("never"), false);
+  });
+  test("reads on where the file can not take it, and keeps why", async () => {
+    const { source, file, drain } = open();
+    file.failing = true;
+    source.end("x");
+    await drain.ended;
+    assert.match(String(drain.fileError), /no room/);
+    assert.equal(drain.tail, "x");
+  });
+  test("does not tell who has left", async () => {
+    const heard: number[] = [];
+    const { source, drain } = open();
+    const leave = drain.subscribe((chunk) => heard.push(chunk.length));
+    source.write("abc");
+    await drain.firstByte;
+    leave();
+    source.end("de");
+    await drain.ended;
+    assert.deepEqual(heard, [3]);
+  });
+});
