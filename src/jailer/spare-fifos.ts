@@ -54,7 +54,9 @@ export class SpareFifos implements AsyncDisposable {
 
   async #makeBatch(): Promise<void> {
     if (this.#closed) throw new RangeError("the pool of FIFOs is closed");
-    this.#host.files.ensureDirectory(this.#directory, { mode: 0o700, uid: 0, gid: 0 });
+    const parent = this.#directory.slice(0, this.#directory.lastIndexOf("/"));
+    this.#host.files.ensureDirectory(parent, { mode: 0o700 });
+    this.#host.files.ensureDirectory(this.#directory, { mode: 0o700 });
     const paths = Array.from({ length: BATCH }, (_, index) => toHostPath(`${this.#directory}/${this.#made + index}`));
     this.#made += BATCH;
     await this.#host.fifos.make(paths);
@@ -65,7 +67,7 @@ export class SpareFifos implements AsyncDisposable {
 /** Removes the FIFOs of managers that are gone. */
 export async function removeAbandonedFifos(host: Host, base: HostPath): Promise<void> {
   const parent = parentDirectory(base);
-  if (!host.files.ensureDirectory(parent, { mode: 0o700, uid: 0, gid: 0 })) {
+  if (!host.files.ensureDirectory(parent, { mode: 0o700 })) {
     for (const name of host.files.list(parent)) {
       const owner = parseName(name);
       if (owner !== undefined && !host.processes.isAlive(owner)) await host.files.removeTree(`${parent}/${name}`);
