@@ -8,8 +8,8 @@ const rootDirectory = { mode: 0o755 };
 
 /**
  * Writes the settings that the jailer can not carry, making the directories they need: throttles of block devices, for
- * which v2 must also pass `io` down. Settings that the jailer carries are left to it. Idempotent. Call it
- * before the guest runs.
+ * which v2 must also pass `io` down. Settings that the jailer carries are left to it. Idempotent. Call it before the
+ * guest runs.
  *
  * @throws {@link WarderError} `cgroup-unavailable` where the kernel takes a value or directory not.
  */

@@ -35,15 +35,8 @@ export function wantedText({ stored }: CgroupSetting): string {
 /** Whether a file's text says that the setting holds. */
 export function settingHolds({ stored }: CgroupSetting, text: string): boolean {
   if (stored.kind === "text") return text.trim() === stored.text;
-  return (
-    lineFor(stored.line, text) !== undefined && missingWords(stored.line, lineFor(stored.line, text) ?? "").length === 0
-  );
-}
-
-/** The part of a file's text that a setting speaks of: the line of its device, or the whole. */
-export function foundText({ stored }: CgroupSetting, text: string): string {
-  if (stored.kind === "text") return text.trim();
-  return lineFor(stored.line, text) ?? "";
+  const line = lineFor(stored.line, text);
+  return line !== undefined && missingWords(stored.line, line).length === 0;
 }
 
 /**

@@ -87,15 +87,19 @@ export class Connection {
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       });
     } catch (error) {
-      throw this.#failure(call, error, options.signal);
+      throw this.#failure(call, error, options);
     }
   }
 
-  #failure(call: Call, error: unknown, signal: AbortSignal | undefined): WarderError {
+  #failure(call: Call, error: unknown, { signal, timeoutMs = call.operation.timeoutMs }: CallOptions): WarderError {
     const doing = this.#doing(call);
     if (signal?.aborted === true) return WarderError.from(error, "aborted", doing);
     const known = WarderError.from(error, "api-unreachable", doing);
-    if (known.code !== "api-unreachable" || known === error) return known;
+    if (known === error) return known;
+    if (known.code === "deadline-exceeded") {
+      return new WarderError(known.code, { doing, why: `there was no answer within ${timeoutMs} ms`, cause: error });
+    }
+    if (known.code !== "api-unreachable") return known;
     // Whatever has no errno comes from reading the answer: it was no HTTP, or had no end.
     if (systemCodeOf(error) === undefined) return this.#protocolError(call, messageOf(error), error);
     return new WarderError("api-unreachable", {
@@ -109,8 +113,9 @@ export class Connection {
   /** The error shapes: an application's fault, and the protocol's own, after which the connection is of no use. */
   #refusal(call: Call, response: HttpResponse): WarderError {
     const refused = fault.safeParse(parseJson(response.body));
-    if (refused.success)
-      return new WarderError("api-fault", { doing: this.#doing(call), why: refused.data.fault_message });
+    if (refused.success) {
+      return new WarderError("api-fault", { doing: this.#doing(call), why: readable(refused.data.fault_message) });
+    }
     if (response.status === 503) {
       this.close();
       return new WarderError("api-unreachable", {
@@ -174,8 +179,12 @@ function protocolText(body: string): string {
   return (match?.[1] ?? body).replaceAll("\n", " ");
 }
 
-/** Bounded, and printable: the other side of the socket may be under a guest's control. */
 function quote(text: string): string {
-  const printable = text.replaceAll(/[^\x20-\x7e]/g, " ");
-  return JSON.stringify(printable.length > 300 ? `${printable.slice(0, 300)}…` : printable);
+  return JSON.stringify(readable(text, 300));
+}
+
+/** Bounded, and without what could steer a terminal: the other side of the socket may be under a guest's control. */
+function readable(text: string, most = 2000): string {
+  const safe = text.slice(0, most + 1).replaceAll(/[\p{Cc}\p{Cf}]/gu, " ");
+  return safe.length > most ? `${safe.slice(0, most)}…` : safe;
 }

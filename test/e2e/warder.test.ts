@@ -3,6 +3,8 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { detectCgroups } from "../../src/cgroup/detect.ts";
+import { openHost } from "../../src/host/real/host.ts";
 import type { Vm } from "../../src/lifecycle/vm.ts";
 import { isWarderError } from "../../src/vm/error.ts";
 import type { ErrorCode } from "../../src/vm/error-codes.ts";
@@ -260,7 +262,7 @@ describe("what is wrong is said before anything is made", real, () => {
   test("running without the jailer", () =>
     refused({ jailed: false }, "unjailed-refused", /Production requires sandboxing/));
   test("a cgroup version that the host does not have", async () => {
-    const { v2 } = (await openFixture()).warder.machinery.cgroups;
+    const { v2 } = detectCgroups(openHost());
     const missing = v2?.controllers.includes("memory") === true ? 1 : 2;
     await using fixture = await openFixture({ cgroupVersion: missing });
     await assert.rejects(fixture.warder.run({ kernel: guest("tick") }), failsWith("cgroup-unavailable"));
