@@ -8,6 +8,30 @@
 
 export { type Cancellable, Vm } from "./lifecycle/vm.ts";
 export { type RunOptions, Warder, type WarderOptions } from "./lifecycle/warder.ts";
+export {
+  FirecrackerProcess,
+  isVmRunning,
+  type StartFirecrackerOptions,
+  type StopOptions,
+  startFirecracker,
+  stopFirecracker,
+} from "./simple/firecracker-process.ts";
+export type { Reporter } from "./simple/hosts.ts";
+export { apiSocketPath, buildJailerArgs } from "./simple/jailer-args.ts";
+export { jailerAvailable } from "./simple/jailer-available.ts";
+export { defaultJailerConfig, type JailerConfig, jailerConfig, validateJailerConfig } from "./simple/jailer-config.ts";
+export { JailerProcess, startWithJailer } from "./simple/jailer-process.ts";
+export type { CallOptions } from "./simple/running-vm.ts";
+export { SandboxedProcess } from "./simple/sandboxed-process.ts";
+export { INSECURE_WARNING, type StartOptions } from "./simple/start.ts";
+export {
+  defaultVmConfig,
+  type SandboxOverrides,
+  toJailerConfig,
+  type VmConfig,
+  validateVmConfig,
+  vmConfig,
+} from "./simple/vm-config.ts";
 export { type FieldProblem, isWarderError, WarderError } from "./vm/error.ts";
 export { type ErrorCode, errorCodes } from "./vm/error-codes.ts";
 export type { ExitCause, VmExit } from "./vm/exit.ts";

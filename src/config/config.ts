@@ -119,6 +119,23 @@ export function loadConfig(overrides: ConfigOverrides = {}, environment: Environ
   return Object.freeze({ ...defaults(environment), ...read, ...ambient(overrides, environment) }) as Config;
 }
 
+/** Where a setting's value comes from: a flag, or another override of the caller's; the environment; or nowhere. */
+export type SettingOrigin = "flag" | "environment" | "default";
+
+/** Where each setting that has a variable in the environment gets its value from, and that variable's name. */
+export function settingOrigins(
+  overrides: ConfigOverrides = {},
+  environment: Environment = process.env,
+): { readonly name: keyof typeof settings; readonly variable: string; readonly origin: SettingOrigin }[] {
+  const names = Object.keys(settings) as (keyof typeof settings)[];
+  return names.map((name) => {
+    const { variable } = settings[name];
+    const isSet = emptyAsUnset(environment[variable]) !== undefined;
+    const origin = overrides[name] !== undefined ? "flag" : isSet ? "environment" : "default";
+    return { name, variable, origin };
+  });
+}
+
 function defaults(environment: Environment) {
   return {
     stateDir: "/var/lib/warder",

@@ -11,6 +11,8 @@ export interface DoctorSettings {
   /** Absent: none is configured or could be found. */
   readonly firecracker?: HostPath;
   readonly jailer?: HostPath;
+  /** Where binaries were looked for in vain, and why what was there was passed over. Default none. */
+  readonly searched?: readonly { readonly source: string; readonly outcome: string }[];
   readonly uidRange: { readonly first: number; readonly count: number };
   /** Kernels and disks that are to be staged into jails. Default none. */
   readonly assets?: readonly HostPath[];

@@ -162,6 +162,8 @@ export interface Child {
 export interface BackgroundRequest {
   readonly file: HostPath;
   readonly args: readonly string[];
+  /** The whole of it: what this process has in its own may be secret, and is not for a process that stays. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Written to its standard input, which then ends. */
   readonly input: string;
 }
@@ -186,10 +188,15 @@ export interface Processes {
   /** Starts a program with an empty environment, umask 022 and `/` as its directory. */
   spawn(request: SpawnRequest): Promise<Child>;
   /**
-   * Starts a program in a session of its own, with an empty environment and `/` as its directory, so that nothing of
-   * this process's terminal, groups or mounts is held by it.
+   * Starts a program in a session of its own with `/` as its directory, so that nothing of this process's terminal,
+   * groups or mounts is held by it.
    */
   spawnBackground(request: BackgroundRequest): Promise<Background>;
+  /**
+   * Closes what the starter of this process has left open in it beside its standard streams, for a process that stays:
+   * a lock or a pipe that is held by it would never be let go.
+   */
+  closeInherited(): void;
   /** Who a pid is now; `undefined` where there is no such process, or only a zombie is left of it. */
   identify(pid: number): ProcessIdentity | undefined;
   /** This process. */

@@ -12,9 +12,11 @@ const JAIL_DEVICES = ["10:232", "10:200", "1:9"];
 const OWN_INODES =
   /^anon_inode:(\[(eventfd|eventpoll|timerfd|signalfd|io_uring|userfaultfd)\]|kvm-(vm|vcpu:\d+)|\[?kvm-arm-vgic[a-z0-9-]*\]?)$/;
 
+const ALWAYS_ALLOWED = "null, console, known files";
+
 /** Each open descriptor is one that a Firecracker of this VM has reason to hold. */
 export function descriptorsClaim(wanted: WantedIsolation, phase: ControlPhase): Claim {
-  const allowed = phase === "held" ? "null, console, known files" : "null, console, known files, Firecracker's own";
+  const allowed = isServing(wanted, phase) ? `${ALWAYS_ALLOWED}, Firecracker's own` : ALWAYS_ALLOWED;
   return claim("descriptors", allowed, ["descriptors"], ({ descriptors }) => {
     const strangers = descriptors.read.filter((each) => roleOf(each, wanted, phase) === undefined);
     const missing = [0, 1, 2].filter((number) => !descriptors.read.some((each) => each.number === number));
@@ -35,11 +37,25 @@ function roleOf(each: DescriptorFacts, wanted: WantedIsolation, phase: ControlPh
   if (OWN_INODES.test(each.target)) return "anonymous inode";
   // The jailer closes what it inherits, and Firecracker has opened none before its configuration. Whatever is open once
   // the guest runs, it has opened itself, in its own network namespace.
-  if (each.target.startsWith("socket:[")) return phase === "running" ? "socket" : undefined;
+  if (each.target.startsWith("socket:[")) return isServing(wanted, phase) ? "socket" : undefined;
   if (isDevice(each, devicesOf(wanted))) return "device";
   if (each.file?.kind !== "directory" && wanted.files.some((known) => isSameFile(known, each.file)))
     return "known file";
+  if (isChosenByUser(each, wanted, phase)) return "file of the jail";
   return isMemory(each, wanted) ? "memory" : undefined;
+}
+
+/** Whether Firecracker may have opened sockets by now. */
+function isServing({ apiOnly }: WantedIsolation, phase: ControlPhase): boolean {
+  return phase === "running" || apiOnly === true;
+}
+
+/**
+ * A kernel or disk that the VM's user named on the API. It was opened after the held phase had proven that nothing of
+ * the host's is open, so by a path in the jail.
+ */
+function isChosenByUser({ file }: DescriptorFacts, { apiOnly, jail }: WantedIsolation, phase: ControlPhase): boolean {
+  return apiOnly === true && phase === "running" && file?.kind === "file" && file.device === jail?.rootIdentity.device;
 }
 
 function devicesOf({ userfaultfd }: WantedIsolation): string[] {

@@ -13,7 +13,7 @@ export function credentialClaims({ jail }: WantedIsolation): Claim[] {
     claim("groups", "none", ["threads"], ({ threads }) =>
       everyThread(
         threads,
-        (thread) => thread.groups || absent(thread.groups),
+        (thread) => absent(thread.groups),
         (thread) => thread.groups === "",
       ),
     ),

@@ -190,6 +190,8 @@ const roles: [what: string, target: string, file: FileOf | undefined, ok: boolea
   ["an asynchronous drive's ring", "anon_inode:[io_uring]", undefined, true],
   ["a file called like an anonymous inode", "/anon_inode:[eventfd]", someFile, false],
   ["a memfd", "/memfd:guest_mem (deleted)", { ...someFile, links: 0 }, true],
+  ["a removed file of the host's", "/run/secret (deleted)", { ...someFile, links: 0 }, false],
+  ["a file called like a memfd that is still there", "/memfd:guest_mem", { ...someFile, links: 0 }, false],
   ["a file called like a memfd", "/memfd:guest_mem (deleted)", someFile, false],
 ];
 

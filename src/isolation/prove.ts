@@ -67,7 +67,8 @@ export function reportIsolation(
     controls.push(...(proof?.controls ?? []));
     unread.push(...(proof?.unread ?? controlNames(wanted, phase)).map((name) => `${name} (${phase})`));
   }
-  const report = judgeIsolation(policy, controls, unread);
+  const isWaiting = wanted.apiOnly === true && proofs.running === undefined;
+  const report = judgeIsolation(policy, controls, unread, isWaiting ? "the guest was not started yet" : undefined);
   return wanted.jail === undefined ? Object.freeze({ ...report, level: "unjailed" }) : report;
 }
 

@@ -79,6 +79,14 @@ test("a process of before the last boot is not taken for the one that has its nu
   assert.deepEqual([proof.vanished, proof.controls], [true, []]);
 });
 
+test("a process that ends between the opening and the reading of a text is gone", () => {
+  using tree = new ProcTree("held");
+  const host = observe(tree.host, (_method, path) => {
+    if (path.endsWith("/stat")) throw Object.assign(new Error("no such process"), { code: "ESRCH" });
+  });
+  assert.equal(proveHeld(host, tree.process, tree.wanted).vanished, true);
+});
+
 test("what can not be read of a live process is a gap, and the rest is read all the same", () => {
   using tree = new ProcTree("held");
   const host = observe(tree.host, (method, path) => {
@@ -179,6 +187,23 @@ test("running: nothing is opened but text, and no name in the jail is looked up"
   using tree = new ProcTree("running");
   const host = observe(tree.host, (_method, path) => assert.ok(!path.startsWith(tree.path("jail")), path));
   proveRunning(host, tree.process, tree.wanted);
+});
+
+for (const phase of ["held", "running"] as const) {
+  test(`${phase}: no text is read twice, but the one that says whether the process is whole`, () => {
+    const texts = openedBy(phase).filter((path) => path !== "/proc/4242/stat");
+    assert.deepEqual(texts, [...new Set(texts)]);
+  });
+}
+
+test("a cgroup of v2, which all controllers share, is read once", () => {
+  using tree = new ProcTree("held", 2);
+  let reads = 0;
+  const host = observe(tree.host, (_method, path) => {
+    if (path.endsWith("/cgroup.procs")) reads++;
+  });
+  proveHeld(host, tree.process, tree.wanted);
+  assert.equal(reads, 1);
 });
 
 function openedBy(phase: ControlPhase): string[] {

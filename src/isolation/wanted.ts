@@ -73,6 +73,11 @@ export interface WantedIsolation {
   /** `major:minor` of the host's `/dev/userfaultfd`, whose minor differs from boot to boot. Absent: there is none. */
   readonly userfaultfd?: string;
   readonly vcpus: number;
+  /**
+   * Firecracker is configured through its API by the VM's user: it serves it before a guest runs, and which files of
+   * its jail it opens is that user's choice.
+   */
+  readonly apiOnly?: boolean;
 }
 
 /**

@@ -28,12 +28,18 @@ export function isStillRunning({ host }: Machinery, record: VmRecord): boolean {
 /**
  * Takes over a VM that runs without an owner: its output is read on from where its last owner stopped. Its exit status
  * can not be had any more, as only a parent gets it; why it ended is then concluded from its log and its cgroup.
+ *
+ * @returns `undefined` where it has ended, or another manager was faster.
  */
-export function adoptVm(machinery: Machinery, record: VmRecord): Supervision {
+export function adoptVm(machinery: Machinery, record: VmRecord): Supervision | undefined {
   const { host, store } = machinery;
   const { process } = record;
   if (process === undefined) throw new TypeError(`${record.id} has no process to adopt`);
-  const owned = store.update(record.id, (current) => ({ ...current, owner: host.processes.self }));
+  const isFree = (current: VmRecord) => isLive(current.state) && !hasLivingOwner(machinery, current);
+  const owned = store.update(record.id, (current) =>
+    isFree(current) ? { ...current, owner: host.processes.self } : current,
+  );
+  if (owned.owner?.pid !== host.processes.self.pid) return undefined;
   const fifos = fifosOf(record.layout);
   const files = outputFiles(machinery, record.id);
   const drains = {
@@ -65,16 +71,28 @@ export async function reconcile(machinery: Machinery): Promise<{ id: string; err
   return failures;
 }
 
+/** What an earlier manager left undone of a VM: a removal, a start, or seeing its end. */
+export type Due = "remove" | "take-back" | "conclude";
+
+/** What is left to do of a VM that nobody looks after; `undefined` where nothing is. */
+export function dueOf(machinery: Machinery, record: VmRecord): Due | undefined {
+  // A removal that failed, or was cut off, is tried again.
+  if (!isLive(record.state)) return machinery.store.ledger(record.id).length > 0 ? "remove" : undefined;
+  if (hasLivingOwner(machinery, record)) return undefined;
+  if (record.state === "starting") return "take-back";
+  return isStillRunning(machinery, record) ? undefined : "conclude";
+}
+
 async function reconcileOne(machinery: Machinery, record: VmRecord): Promise<void> {
-  if (!isLive(record.state)) {
-    // A removal that failed, or was cut off, is tried again.
-    if (machinery.store.ledger(record.id).length > 0) await removeObjects(machinery, record);
-    return;
+  switch (dueOf(machinery, record)) {
+    case "remove":
+      return removeObjects(machinery, record);
+    case "take-back":
+      return takeBack(machinery, record);
+    case "conclude":
+      return concludeUnseen(machinery, record);
+    case undefined:
   }
-  if (hasLivingOwner(machinery, record)) return;
-  if (record.state === "starting") return takeBack(machinery, record);
-  if (isStillRunning(machinery, record)) return;
-  await concludeUnseen(machinery, record);
 }
 
 /** A start that its manager did not live to finish: no caller has it, so nobody can miss it. */

@@ -1,10 +1,12 @@
 import { parseVersionOutput } from "../firecracker/version.ts";
 import type { FileFacts, Host } from "../host/host.ts";
 import { findBinaries } from "../setup/find.ts";
-import type { VetDeps } from "../setup/vet.ts";
+import { type VetDeps, vetFirecracker } from "../setup/vet.ts";
 import { WarderError } from "../vm/error.ts";
 import type { HostPath } from "../vm/path.ts";
-import type { Binaries } from "../vm/record.ts";
+import type { VmBinaries } from "../vm/record.ts";
+import { abortable } from "./abortable.ts";
+import type { Machinery } from "./machinery.ts";
 
 /** Where to look for Firecracker and the jailer. */
 export interface BinarySettings {
@@ -15,6 +17,9 @@ export interface BinarySettings {
 }
 
 const VERSION_TIMEOUT_MS = 10_000;
+
+/** Several pairs may be looked at, two versions each. */
+const FIND_TIMEOUT_MS = 60_000;
 
 /** How setup and doctor ask a binary for its version. */
 export function versionReader(host: Host): VetDeps {
@@ -35,23 +40,35 @@ export function versionReader(host: Host): VetDeps {
 
 /**
  * Finds the binaries once and remembers them, as looking at them closely costs more than a start. Looked at again as
- * soon as either file is another one, or was changed.
+ * soon as either file is another one, or was changed. An unjailed VM needs no jailer beside a Firecracker that was named.
  */
-export function rememberBinaries(host: Host, settings: BinarySettings): (signal: AbortSignal) => Promise<Binaries> {
-  let known: { binaries: Binaries; stamp: string } | undefined;
-  let finding: Promise<Binaries> | undefined;
+export function rememberBinaries(host: Host, settings: BinarySettings): Machinery["binaries"] {
+  const pair = remember(host, (signal) => findPair(host, settings, signal));
+  const { firecracker } = settings;
+  if (firecracker === undefined) return ({ signal }) => pair(signal);
+  const alone = remember(host, (signal) => vetFirecracker({ ...versionReader(host), host, signal }, firecracker));
+  return ({ jailed, signal }) => (jailed ? pair(signal) : alone(signal));
+}
+
+type Finder = (signal: AbortSignal) => Promise<VmBinaries>;
+
+/** Starts that come at once share one look, which none of them can give up for the others. */
+function remember(host: Host, find: Finder): Finder {
+  let known: { binaries: VmBinaries; stamp: string } | undefined;
+  let finding: Promise<VmBinaries> | undefined;
   return async (signal) => {
     if (known !== undefined && stampOf(host, known.binaries) === known.stamp) return known.binaries;
-    finding ??= find(host, settings, signal).finally(() => {
+    signal.throwIfAborted();
+    finding ??= find(AbortSignal.timeout(FIND_TIMEOUT_MS)).finally(() => {
       finding = undefined;
     });
-    const binaries = await finding;
+    const binaries = await abortable(finding, signal);
     known = { binaries, stamp: stampOf(host, binaries) };
     return binaries;
   };
 }
 
-async function find(host: Host, settings: BinarySettings, signal: AbortSignal): Promise<Binaries> {
+async function findPair(host: Host, settings: BinarySettings, signal: AbortSignal): Promise<VmBinaries> {
   const configured = {
     ...(settings.firecracker === undefined ? {} : { firecracker: settings.firecracker }),
     ...(settings.jailer === undefined ? {} : { jailer: settings.jailer }),
@@ -68,8 +85,8 @@ async function find(host: Host, settings: BinarySettings, signal: AbortSignal): 
   return { firecracker: found.firecracker, jailer: found.jailer, version: found.version };
 }
 
-function stampOf(host: Host, { firecracker, jailer }: Binaries): string {
-  return [firecracker, jailer].map((path) => stamp(host.files.inspect(path))).join(" ");
+function stampOf(host: Host, { firecracker, jailer }: VmBinaries): string {
+  return [firecracker, jailer].map((path) => (path === undefined ? "none" : stamp(host.files.inspect(path)))).join(" ");
 }
 
 function stamp(facts: FileFacts | undefined): string {

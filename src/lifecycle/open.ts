@@ -28,21 +28,22 @@ export async function openMachinery(host: Host, config: Config, reporter: Report
   const chrootBase = prepareDirectory(host, config.chrootBase, 0o755, "WARDER_CHROOT_BASE");
   const store = Store.open(`${config.stateDir}/state.db`);
   try {
-    await removeAbandonedFifos(host, chrootBase);
-    if (host.processes.effectiveUid === 0) await ensureBase(host, chrootBase);
+    if (host.processes.effectiveUid === 0) {
+      await removeAbandonedFifos(host, chrootBase);
+      await ensureBase(host, chrootBase);
+    }
   } catch (error) {
     store.close();
     throw WarderError.from(error, "chroot-base-unusable", `preparing the directory of jails ${chrootBase}`);
   }
   const spareFifos = new SpareFifos(host, chrootBase);
-  const find = rememberBinaries(host, config);
   return {
     host,
     store,
     settings: { ...config, chrootBase },
     cgroups: detectCgroups(host),
     spareFifos,
-    binaries: ({ signal }) => find(signal),
+    binaries: rememberBinaries(host, config),
     probeKernel: builtInGuest("probe"),
     ...reporter,
   };

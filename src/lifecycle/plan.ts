@@ -1,6 +1,7 @@
 import { chooseVersion } from "../cgroup/choose.ts";
 import { compileContext, compileLimits } from "../cgroup/compile.ts";
 import { neededControllers } from "../cgroup/controllers.ts";
+import type { CgroupHost } from "../cgroup/detect.ts";
 import { placeVm } from "../cgroup/place.ts";
 import type { CgroupSetting } from "../cgroup/setting.ts";
 import { layOut, layOutUnjailed } from "../jailer/layout.ts";
@@ -11,7 +12,7 @@ import { generateVmId, type VmId } from "../vm/id.ts";
 import type { JailPath } from "../vm/path.ts";
 import type { CgroupPlacement, JailLayout, VmBinaries } from "../vm/record.ts";
 import type { VmSpec } from "../vm/spec.ts";
-import type { Machinery } from "./machinery.ts";
+import type { LifecycleSettings, Machinery } from "./machinery.ts";
 
 /** A start thought through to the end, before anything is made. */
 export interface StartPlan {
@@ -57,11 +58,16 @@ export async function planStart(machinery: Machinery, spec: VmSpec, signal: Abor
     };
   }
   const layout = layOut(settings.chrootBase, binaries.firecracker, id, spec.apiSocket);
-  return { id, spec, binaries, layout, assets, cgroup: planCgroup(machinery, id, spec) };
+  return { id, spec, binaries, layout, assets, cgroup: planCgroup(machinery.cgroups, settings, id, spec) };
 }
 
-function planCgroup(machinery: Machinery, id: VmId, spec: VmSpec): CgroupPlan {
-  const { cgroups, settings } = machinery;
+/** Chooses the cgroup version and compiles the limits to it. Pure. */
+export function planCgroup(
+  cgroups: CgroupHost,
+  settings: Pick<LifecycleSettings, "cgroupVersion" | "parentCgroup">,
+  id: VmId,
+  spec: VmSpec,
+): CgroupPlan {
   const controllers = neededControllers(spec.limits);
   const version = chooseVersion(cgroups, controllers, settings.cgroupVersion);
   const compiled = compileLimits(spec.limits, compileContext(cgroups, version));

@@ -8,6 +8,7 @@ import type { ShutdownLadder, ShutdownOutcome } from "../vm/shutdown.ts";
 import { isLive } from "../vm/state.ts";
 import { concludeExit } from "./exit-cause.ts";
 import type { Machinery } from "./machinery.ts";
+import type { StartProof } from "./prove-again.ts";
 import { removeObjects } from "./remove.ts";
 import type { Drains } from "./start-context.ts";
 import { climbDown } from "./stop.ts";
@@ -24,6 +25,8 @@ export interface Supervised {
   readonly client: FirecrackerClient | undefined;
   /** Lets this process end although the VM runs. Absent where the VM is not its child. */
   readonly unref?: () => void;
+  /** Absent where another process started the VM. */
+  readonly proof?: StartProof;
 }
 
 /**
@@ -50,6 +53,10 @@ export class Supervision {
 
   get drains(): Drains {
     return this.#supervised.drains;
+  }
+
+  get proof(): StartProof | undefined {
+    return this.#supervised.proof;
   }
 
   /** Ends the VM by a ladder, and waits until everything of it is gone. */

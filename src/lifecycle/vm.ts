@@ -1,15 +1,19 @@
 import type { FirecrackerClient } from "../firecracker/client.ts";
+import { notFound } from "../store/store.ts";
 import { WarderError } from "../vm/error.ts";
 import type { VmExit } from "../vm/exit.ts";
 import type { VmId } from "../vm/id.ts";
+import type { IsolationReport } from "../vm/isolation.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { killLadder, type ShutdownLadder, type ShutdownOutcome } from "../vm/shutdown.ts";
 import { decide, isLive, type VmRequest, type VmState } from "../vm/state.ts";
 import { toView, type VmView } from "../vm/view.ts";
+import { abortable } from "./abortable.ts";
 import { adoptVm, hasLivingOwner, isStillRunning } from "./adopt.ts";
 import { connectApi } from "./api.ts";
 import type { Machinery } from "./machinery.ts";
 import { outputPaths } from "./output-files.ts";
+import { gapFound, proveAgain } from "./prove-again.ts";
 import { climbDown } from "./stop.ts";
 import type { Supervision } from "./supervision.ts";
 
@@ -42,7 +46,7 @@ export class Vm implements AsyncDisposable {
   get record(): VmRecord {
     const record = this.#machinery.store.get(this.id);
     if (record !== undefined) return record;
-    throw new WarderError("vm-not-found", { doing: `looking up the VM ${this.id}`, why: "it was removed" });
+    throw notFound(this.id);
   }
 
   get state(): VmState {
@@ -75,6 +79,11 @@ export class Vm implements AsyncDisposable {
     return this.#waitForRecord(signal);
   }
 
+  /** Takes over a VM that nobody looks after: its output is read on, its end seen. False where somebody else does that. */
+  lookAfter(): boolean {
+    return this.#supervise(this.record) !== undefined;
+  }
+
   /** Ends the VM in order: Ctrl-Alt-Del, SIGTERM, SIGKILL, or the ladder given. */
   async stop(options: Cancellable & { readonly ladder?: ShutdownLadder } = {}): Promise<ShutdownOutcome> {
     const nothing: ShutdownOutcome = { endedBy: undefined, rungs: [] };
@@ -102,6 +111,27 @@ export class Vm implements AsyncDisposable {
   /** Lets the guest's time go on. */
   resume(options: Cancellable = {}): Promise<void> {
     return this.#change("resume", "running", (client) => client.resume(options));
+  }
+
+  /**
+   * Reads the VM's isolation back from the kernel once more. A VM without a kernel is proven in full by this, once its
+   * guest was started through the API.
+   *
+   * @throws {@link WarderError} `wrong-state` where the VM has ended, or was started by another process; `isolation-gap`
+   * where the policy is strict: the VM is killed then.
+   */
+  async prove(options: Cancellable = {}): Promise<IsolationReport> {
+    const record = this.record;
+    const proof = this.#supervisions.get(this.id)?.proof;
+    if (proof === undefined) {
+      const why = isLive(record.state) ? "only the process that started it can" : `it is ${record.state}`;
+      throw new WarderError("wrong-state", { doing: `proving the isolation of ${this.id} once more`, why });
+    }
+    const report = await proveAgain(this.#machinery, record, proof, options.signal);
+    const isStrict = record.spec.policy === "strict" || this.#machinery.settings.production;
+    if (report.level !== "degraded" || !isStrict) return report;
+    await this.kill();
+    throw gapFound(this.id, report);
   }
 
   /** Forgets a VM that has ended, with its output. `force` kills it first. */
@@ -146,7 +176,7 @@ export class Vm implements AsyncDisposable {
     if (existing !== undefined) return existing;
     if (hasLivingOwner(this.#machinery, record) || !isStillRunning(this.#machinery, record)) return undefined;
     const supervision = adoptVm(this.#machinery, record);
-    this.#supervisions.set(this.id, supervision);
+    if (supervision !== undefined) this.#supervisions.set(this.id, supervision);
     return supervision;
   }
 
@@ -183,18 +213,5 @@ export class Vm implements AsyncDisposable {
       .filter((each) => host.files.inspect(each) !== undefined)
       .map((each) => host.files.readText(each, limit))
       .join("");
-  }
-}
-
-async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }

@@ -1,5 +1,4 @@
-import { type Config, type ConfigOverrides, loadConfig } from "../config/config.ts";
-import { openHost } from "../host/real/host.ts";
+import type { ConfigOverrides } from "../config/config.ts";
 import { WarderError } from "../vm/error.ts";
 import { toVmId, type VmId, vmIdProblem } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
@@ -10,6 +9,7 @@ import { closeMachinery, openMachinery, type Reporter } from "./open.ts";
 import { type StartOptions, startVm } from "./start.ts";
 import type { StartContext } from "./start-context.ts";
 import { Supervision } from "./supervision.ts";
+import { openThisMachine } from "./this-machine.ts";
 import { Vm } from "./vm.ts";
 
 /** How a host is opened. Every member has a default. */
@@ -18,6 +18,10 @@ export interface WarderOptions extends ConfigOverrides {
   readonly reporter?: Reporter;
   /** What VMs are given where a caller says nothing. */
   readonly defaults?: VmSpecDefaults;
+  /** Whether what earlier managers left undone is put in order. Default true. */
+  readonly reconcile?: boolean;
+  /** Whether what the first start needs is made ahead. Default true; a waste where nothing will be started. */
+  readonly prepareStarts?: boolean;
 }
 
 /** How a VM's start is watched and given up. */
@@ -49,11 +53,12 @@ export class Warder implements AsyncDisposable {
    * @throws {@link WarderError} `invalid-config` with every wrong setting; `permission-denied`; `store-failed`.
    */
   static async open(options: WarderOptions = {}): Promise<Warder> {
-    const { reporter = standardError, defaults = hostDefaults, ...overrides } = options;
-    const config: Config = loadConfig(overrides);
-    const machinery = await openMachinery(openHost(config.searchPath), config, reporter);
-    machinery.spareFifos.prefill();
-    for (const { id, error } of await reconcile(machinery)) {
+    const { reporter = standardError, defaults = hostDefaults, ...rest } = options;
+    const { reconcile: isToReconcile = true, prepareStarts = true, ...overrides } = rest;
+    const { host, config } = openThisMachine(overrides);
+    const machinery = await openMachinery(host, config, reporter);
+    if (prepareStarts) machinery.spareFifos.prefill();
+    for (const { id, error } of isToReconcile ? await reconcile(machinery) : []) {
       reporter.warn("VM not removed", { vm_id: id, error: error instanceof Error ? error.message : String(error) });
     }
     return new Warder(machinery, defaults);
@@ -108,7 +113,7 @@ export class Warder implements AsyncDisposable {
   }
 
   #supervise(context: StartContext): void {
-    const { record, drains, ended, client, plan, launch } = context;
+    const { record, drains, ended, client, plan, launch, wanted, heldProof: held } = context;
     if (record === undefined || drains === undefined || ended === undefined || launch === undefined)
       throw new TypeError("the start was not finished");
     const timed = this.#machinery.store.update(plan.id, (current) => ({ ...current, timings: context.timings }));
@@ -118,6 +123,7 @@ export class Warder implements AsyncDisposable {
       ended,
       client,
       unref: () => launch.child.unref(),
+      ...(wanted === undefined || held === undefined ? {} : { proof: { wanted, held } }),
     });
     this.#supervisions.set(plan.id, supervision);
     const forget = () => this.#supervisions.delete(plan.id);

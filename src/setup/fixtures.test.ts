@@ -36,7 +36,7 @@ export function tempDirectory(t: TestContext): HostPath {
 
 /** This machine, on which Firecracker and jailer are found in one directory only, if at all. */
 export function hostWithPath(searchPath?: string): Host {
-  const real = openHost(process.env["PATH"]);
+  const real = openHost(process.env.PATH);
   const find = (tool: string): HostPath | undefined => {
     if (tool !== "firecracker" && tool !== "jailer") return real.commands.find(tool);
     return searchPath !== undefined && real.files.inspect(`${searchPath}/${tool}`)

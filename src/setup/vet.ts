@@ -46,6 +46,17 @@ export async function vetPair(context: VetContext, pair: BinaryPair): Promise<Bi
   return { firecracker, jailer, version };
 }
 
+/**
+ * Makes sure that a Firecracker alone can be used, where there is no jailer to go with it.
+ *
+ * @returns It with its symbolic links resolved.
+ * @throws {@link WarderError} `binary-missing` or `binary-unfit`.
+ */
+export async function vetFirecracker(context: VetContext, path: HostPath): Promise<Omit<Binaries, "jailer">> {
+  const firecracker = refuseUnfit(examineBinary(context.host, path, context.architecture));
+  return { firecracker, version: await context.readVersion(firecracker, context.signal) };
+}
+
 function refuseUnfit({ path, resolved, problems }: BinaryExamination): HostPath {
   if (resolved !== undefined && problems.length === 0) return resolved;
   const isMissing = problems.some(({ kind }) => kind === "missing");

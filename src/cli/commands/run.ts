@@ -1,39 +1,37 @@
-import type { Vm } from "../../lifecycle/vm.ts";
-import { Warder } from "../../lifecycle/warder.ts";
-import type { VmSpecInput } from "../../vm/spec.ts";
-import { printProof, printTimings } from "../proof-table.ts";
-import { printJson, printNote, type Terminal } from "../terminal.ts";
+import { defineCommand } from "../command.ts";
+import type { Interruption } from "../interruption.ts";
+import { runFlags } from "../run-flags.ts";
+import { parseRun, type RunRequest } from "../run-request.ts";
+import type { Terminal } from "../terminal.ts";
 
-/** `warder run`, parsed. */
-export interface RunRequest {
-  readonly spec: VmSpecInput;
-  readonly json: boolean;
-  readonly quiet: boolean;
-  readonly open: Parameters<typeof Warder.open>[0];
-}
+export const runCommand = defineCommand({
+  flags: runFlags,
+  details:
+    "In the foreground the guest's console is shown, and the first Ctrl-C or SIGTERM ends the VM in order; a second one\n" +
+    "kills it. Either way its jail is removed. With --detach a small process looks after it in the background.\n" +
+    "The console is shown byte for byte in a pipe or a file; on a terminal without what drives more than the screen\n" +
+    "(strings for the terminal such as titles and clipboard, requests it answers, C1 controls).\n" +
+    "With --json the console goes to standard error, and standard output gets what `inspect --json` shows.",
+  examples: [
+    ["warder run --probe", "Jail, boot and prove the built-in guest, and see each control"],
+    ["warder run --kernel vmlinux --rootfs disk.ext4 --memory 512", "A Linux guest in the foreground"],
+    [
+      "warder run -d --id db --kernel vmlinux --rootfs disk.ext4 --vcpus 2 --memory 1G --cpu-percent 150",
+      "One to stay",
+    ],
+    ["warder run --rm --quiet --kernel job.elf --drive data=input.img:ro", "A job that leaves nothing behind"],
+    ["warder run --probe --json | jq .isolation.level", "For a program"],
+  ],
+  parse: parseRun,
+  execute: run,
+});
 
-/** Starts a VM, shows its console, and ends with its exit. A signal stops it in order. */
-export async function run(request: RunRequest, terminal: Terminal, signal: AbortSignal): Promise<number> {
-  await using warder = await Warder.open(request.open);
-  const show = request.json ? terminal.stderr : terminal.stdout;
-  const vm = await warder.run(request.spec, { signal, onConsole: (chunk) => void show.write(chunk) });
-  if (!request.json && !request.quiet) printProof(terminal, vm.inspect());
-  const exit = await waitOrStop(vm, signal, terminal);
-  if (request.json) printJson(terminal, vm.inspect());
-  else if (!request.quiet) printTimings(terminal, vm.inspect());
-  return exit;
-}
-
-async function waitOrStop(vm: Vm, signal: AbortSignal, terminal: Terminal): Promise<number> {
-  const stop = () => {
-    printNote(terminal, `warder: stopping ${vm.id} …`);
-    vm.stop().catch((error: unknown) =>
-      printNote(terminal, `warder: ${error instanceof Error ? error.message : error}`),
-    );
-  };
-  signal.addEventListener("abort", stop, { once: true });
-  const { cause, code } = await vm.wait();
-  signal.removeEventListener("abort", stop);
-  if (cause === "guest-ended") return 0;
-  return code === null || code === 0 ? 1 : code;
+/** Starts a VM, in the foreground or in the background. */
+export async function run(request: RunRequest, terminal: Terminal, interruption: Interruption): Promise<number> {
+  if (request.detach) {
+    const { runDetached } = await import("../run-detached.ts");
+    return runDetached(request, terminal, interruption);
+  }
+  const { runForeground } = await import("../run-foreground.ts");
+  return runForeground(request, terminal, interruption);
 }

@@ -38,6 +38,22 @@ test("binaries that nobody named are problems, and other checks have nothing to 
   assert.deepEqual(statuses, ["problem", "problem", "skipped", "skipped", "skipped", "skipped"]);
 });
 
+test("where none was found, it is said where was looked and why what was there is no good", async (t) => {
+  const { firecracker: _firecracker, ...settings } = settingsOn(toHostPath("/x"));
+  const searched = [
+    { source: "path", outcome: "passed over /usr/bin/firecracker: it belongs to user 1000" },
+    { source: "cache", outcome: "none in /root/.cache" },
+  ];
+  const verdict = await runCheck(binaryChecks, "firecracker-binary", {
+    ...contextOn(t),
+    settings: { ...settings, searched },
+  });
+  assert.equal(
+    verdict.found,
+    "none was found (path: passed over /usr/bin/firecracker: it belongs to user 1000; cache: none in /root/.cache)",
+  );
+});
+
 const unread = { "binaries-version-match": "skipped", "binaries-supported": "skipped" };
 
 for (const [name, kind, code] of [

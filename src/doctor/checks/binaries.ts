@@ -1,5 +1,5 @@
 import type { HostPath } from "../../vm/path.ts";
-import type { BinaryReport, Check, CheckContext } from "../check.ts";
+import type { BinaryReport, Check, CheckContext, DoctorSettings } from "../check.ts";
 import { ok, problem, skipped, type Verdict, warning } from "../report.ts";
 
 /** Kinds of problems that have checks of their own; every other kind keeps the binary from being a program at all. */
@@ -8,20 +8,25 @@ const OWNER = "changeable";
 
 /** Checks of Firecracker and the jailer. A binary is run, for its version, only where nothing is wrong with it. */
 export const binaryChecks: readonly Check[] = [
-  { code: "firecracker-binary", run: ({ settings, deps }) => checkPresence(settings.firecracker, deps.examineBinary) },
-  { code: "jailer-binary", run: ({ settings, deps }) => checkPresence(settings.jailer, deps.examineBinary) },
+  { code: "firecracker-binary", run: (context) => checkPresence(context, context.settings.firecracker) },
+  { code: "jailer-binary", run: (context) => checkPresence(context, context.settings.jailer) },
   { code: "binaries-static", run: (context) => checkKind(context, STATIC, "both are static") },
   { code: "binaries-owner", run: (context) => checkKind(context, OWNER, "only root can change them") },
   { code: "binaries-version-match", run: checkVersionMatch },
   { code: "binaries-supported", run: checkSupport },
 ];
 
-function checkPresence(path: HostPath | undefined, examine: (path: HostPath) => BinaryReport): Verdict {
-  if (path === undefined) return problem("none is configured, on PATH or installed by `warder setup`");
-  const { resolved, problems } = examine(path);
+function checkPresence({ settings, deps }: CheckContext, path: HostPath | undefined): Verdict {
+  if (path === undefined) return problem(`none was found${searchedText(settings)}`);
+  const { resolved, problems } = deps.examineBinary(path);
   const reasons = problems.filter(({ kind }) => kind !== STATIC && kind !== OWNER).map(({ why }) => why);
   if (reasons.length > 0) return problem(reasons.join("; "));
   return ok(resolved === path || resolved === undefined ? path : `${path}, which is ${resolved}`);
+}
+
+function searchedText({ searched = [] }: DoctorSettings): string {
+  const places = searched.map(({ source, outcome }) => `${source}: ${outcome}`);
+  return places.length === 0 ? "" : ` (${places.join("; ")})`;
 }
 
 function checkKind(context: CheckContext, kind: string, fine: string): Verdict {

@@ -4,7 +4,7 @@ import { WarderError } from "../../vm/error.ts";
 import type { ProcessExit } from "../../vm/process.ts";
 import type { Child, Clock, Processes, SpawnRequest } from "../host.ts";
 import { parseStat } from "../proc-stat.ts";
-import { spawnBackground } from "./background.ts";
+import { closeInherited, spawnBackground } from "./background.ts";
 
 /** How often a process that is not our child is looked at. Its end is also seen, at once, by the FIFOs it held. */
 const END_POLL_MS = 20;
@@ -15,6 +15,7 @@ export function realProcesses(clock: Clock, procRoot: string): Processes {
   const processes: Processes = {
     spawn: (request) => spawnChild(request, processes.identify),
     spawnBackground: (request) => spawnBackground(request, processes.identify),
+    closeInherited: () => closeInherited(procRoot),
     identify(pid) {
       const stat = readStat(procRoot, pid);
       // A zombie holds nothing any more, and is there only until its parent looks.

@@ -1,22 +1,20 @@
-import { jailerCgroups } from "../../cgroup/setting.ts";
-import { firecrackerArgs } from "../../firecracker/arguments.ts";
-import { jailerArgv } from "../../jailer/argv.ts";
-import { fifosOf } from "../../jailer/jail.ts";
+import { waitUntilReady } from "../../firecracker/ready.ts";
 import { EndedEarly, findFirecracker, launch, waitForHold } from "../../jailer/launch.ts";
-import { jailNames } from "../../jailer/layout.ts";
 import { WarderError } from "../../vm/error.ts";
-import type { HostPath } from "../../vm/path.ts";
 import type { ProcessExit } from "../../vm/process.ts";
+import { isApiOnly } from "../../vm/spec.ts";
+import { connectApi } from "../api.ts";
+import { commandOf } from "../command.ts";
 import { Drain } from "../drain.ts";
 import { guardedEnd } from "../end-guard.ts";
 import type { Step } from "../engine.ts";
-import { outputFiles } from "../output-files.ts";
+import { outputFiles, outputPaths } from "../output-files.ts";
 import { endProcess } from "../process-end.ts";
 import { need, type StartContext } from "../start-context.ts";
 
 /**
- * Starts the jailer, which becomes Firecracker, and waits until Firecracker asks for its configuration: the jail is
- * whole then, and no instruction of the guest has run.
+ * Starts the jailer, which becomes Firecracker, and waits until Firecracker asks for its configuration, or serves its
+ * API where that is how it gets one: the jail is whole then, and no instruction of the guest has run.
  */
 export const launchJailer: Step<StartContext> = {
   name: "launch",
@@ -24,12 +22,12 @@ export const launchJailer: Step<StartContext> = {
     if (context.process !== undefined) return;
     const { machinery, plan } = context;
     noteCommand(context);
-    context.launch = await launch(machinery.host, plan.layout, programOf(context), argsOf(context));
+    const { program, args } = commandOf(plan, need(context, "user"), machinery.settings.parentCgroup);
+    context.launch = await launch(machinery.host, plan.layout, program, args);
     context.drains = openDrains(context);
     context.ended = endOf(context);
     try {
-      const watch = { near: context.drains.log.firstByte, ended: context.ended };
-      context.configWriter = await waitForHold(machinery.host, plan.layout, watch, signal);
+      await (isApiOnly(plan.spec) ? holdAtApi(context, signal) : holdAtConfig(context, signal));
     } catch (error) {
       throw error instanceof EndedEarly ? await explainEnd(context, error.exit) : error;
     }
@@ -40,41 +38,40 @@ export const launchJailer: Step<StartContext> = {
   async undo(context) {
     if (context.configWriter !== undefined) machineryOf(context).host.fifos.close(context.configWriter);
     delete context.configWriter;
+    context.client?.close();
+    delete context.client;
     await endProcess(context);
-    for (const drain of Object.values(context.drains ?? {})) drain.detach();
+    if (context.drains === undefined) return;
+    for (const drain of Object.values(context.drains)) drain.detach();
+    // What it printed is in the error, as far as it tells anything; nobody could look its output up without a record.
+    await context.machinery.host.files.removeTree(outputPaths(context.machinery.settings, context.plan.id).directory);
   },
 };
 
 const machineryOf = (context: StartContext) => context.machinery;
 
-function programOf({ plan }: StartContext): HostPath {
-  return plan.spec.jailed ? plan.binaries.jailer : plan.binaries.firecracker;
+async function holdAtConfig(context: StartContext, signal: AbortSignal): Promise<void> {
+  const watch = { near: need(context, "drains").log.firstByte, ended: need(context, "ended") };
+  context.configWriter = await waitForHold(context.machinery.host, context.plan.layout, watch, signal);
 }
 
-/** The whole command line of the jailer, or of Firecracker where it is started without. */
-function argsOf(context: StartContext): string[] {
-  const { plan, machinery } = context;
-  const { spec, layout, cgroup } = plan;
-  const fifos = fifosOf(layout);
-  const names = spec.jailed
-    ? { configFile: jailNames.config, logPath: jailNames.log, metricsPath: jailNames.metrics }
-    : { configFile: fifos.config, logPath: fifos.log, metricsPath: fifos.metrics };
-  const firecracker = firecrackerArgs({ apiSocket: layout.apiSocket, ...names });
-  if (!spec.jailed || cgroup === undefined) return ["--id", plan.id, ...firecracker];
-  return jailerArgv({
-    id: plan.id,
-    execFile: plan.binaries.firecracker,
-    ...need(context, "user"),
-    chrootBase: layout.base,
-    cgroupVersion: cgroup.placement.version,
-    parentCgroup: machinery.settings.parentCgroup,
-    cgroups: jailerCgroups(cgroup.settings),
-    ...(spec.limits.openFiles === undefined ? {} : { openFiles: spec.limits.openFiles }),
-    ...(spec.limits.fileSizeBytes === undefined ? {} : { fileSizeBytes: spec.limits.fileSizeBytes }),
-    ...(spec.netns === undefined ? {} : { netns: spec.netns }),
-    newPidNamespace: spec.newPidNamespace,
-    firecracker,
+/** Nobody else can start a guest meanwhile: the socket lies where only root and the jail's own user get to. */
+async function holdAtApi(context: StartContext, signal: AbortSignal): Promise<void> {
+  const { machinery, plan } = context;
+  const exited = need(context, "ended");
+  let exit: ProcessExit | undefined;
+  void exited.then((ended) => {
+    exit = ended;
   });
+  context.client = connectApi(machinery.host, plan);
+  const { clock } = machinery.host;
+  const timeoutMs = plan.spec.startTimeoutMs;
+  try {
+    await waitUntilReady(context.client, plan.id, "Not started", { clock, signal, timeoutMs, exited });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw exit === undefined ? error : new EndedEarly(exit);
+  }
 }
 
 function openDrains(context: StartContext): NonNullable<StartContext["drains"]> {

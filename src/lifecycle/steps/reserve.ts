@@ -66,7 +66,8 @@ function refuseOccupied({ machinery, plan }: StartContext): void {
   const { host, store } = machinery;
   const existing = store.get(plan.id);
   if (existing !== undefined && isLive(existing.state)) throw taken(existing);
-  const occupied = [plan.layout.directory, plan.layout.alias].filter((path) => host.files.inspect(path) !== undefined);
+  const { directory, alias, socket } = plan.layout;
+  const occupied = [directory, alias, socket].filter((path) => host.files.inspect(path) !== undefined);
   if (occupied.length > 0) {
     throw new WarderError("jail-exists", {
       doing: `making the jail of ${plan.id}`,

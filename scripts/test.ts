@@ -1,0 +1,231 @@
+/**
+ * Runs the project's tests: all tiers, with the static checks first, or the tiers named as arguments.
+ *
+ *   node scripts/test.ts [unit|integration|e2e|lab]…
+ *
+ * Its last line is `N passed, N failed, N skipped`, over all that ran; its status 1 if anything failed or nothing ran.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, globSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { type Capability, requires } from "../test/support/capability.ts";
+import { Interrupted, reported, run, timed } from "../test/support/report/run.ts";
+import { countOutcomes, type TestRecord, WHOLE_FILE } from "../test/support/report/tally.ts";
+import { countsText } from "../test/support/report/text.ts";
+import { filesWithCode } from "../test/support/report/unloaded.ts";
+import { endText, type RunReport } from "../test/support/reporter.ts";
+
+/** Every tier and its test files. */
+const TIERS = {
+  unit: ["src/**/*.test.ts", "test/unit/**/*.test.ts"],
+  integration: ["test/integration/**/*.test.ts"],
+  e2e: ["test/e2e/**/*.test.ts"],
+  lab: ["test/lab/**/*.test.ts"],
+} as const;
+type Tier = keyof typeof TIERS;
+
+/** The lab is started once for each of these that has test files: the first whose suffix fits takes a file. */
+const LABS: readonly { name: string; suffix: string; settings: Record<string, string>; needs: Capability[] }[] = [
+  {
+    name: "lab with SELinux",
+    suffix: ".selinux.test.ts",
+    settings: { LAB_LSM: "selinux" },
+    needs: ["lab", "lab-selinux"],
+  },
+  {
+    name: "lab with systemd",
+    suffix: ".systemd.test.ts",
+    settings: { LAB_SYSTEMD: "1" },
+    needs: ["lab", "lab-systemd"],
+  },
+  { name: "lab", suffix: ".test.ts", settings: {}, needs: ["lab"] },
+];
+
+/** What of src/ need not be covered: the tests themselves, and nothing else. */
+const COVERAGE_EXCLUDES = ["src/**/*.test.ts"];
+const COVERAGE_PERCENT = 90;
+/** Where these are missing, whole tiers are skipped, and the coverage says nothing about the tests. */
+const COVERAGE_NEEDS: readonly Capability[] = ["root", "kvm", "real-binaries"];
+
+/** Tests wait on processes as often as they compute: two at a time even on one processor. */
+const CONCURRENCY = Math.max(2, availableParallelism());
+const TEST_TIMEOUT_MS = 120_000;
+/** The lab's processor is emulated, some twenty times slower, and the guests in it are emulated again. */
+const LAB_TEST_TIMEOUT_MS = 20 * 60_000;
+const LAB_TIMEOUT_S = 90 * 60;
+
+const root = join(import.meta.dirname, "..");
+
+async function main(): Promise<void> {
+  needNode24();
+  process.chdir(root);
+  const tiers = chosenTiers(process.argv.slice(2));
+  const isWhole = tiers.length === Object.keys(TIERS).length;
+  const reports = [
+    ...(isWhole ? [await staticChecks()] : []),
+    await runHere(tiers),
+    ...(tiers.includes("lab") ? await runLabs() : []),
+  ];
+  finish(tiers, reports);
+}
+
+/** An npm script runs on the project's own Node; one started by hand may not. */
+function needNode24(): void {
+  const own = join(root, "node_modules/node/bin/node");
+  if (Number.parseInt(process.versions.node, 10) >= 24) return;
+  if (!existsSync(own)) {
+    console.error(`Node ${process.version} is too old for the tests, and the project's own is missing: run \`npm ci\``);
+    process.exit(1);
+  }
+  process.exit(spawnSync(own, process.argv.slice(1), { stdio: "inherit" }).status ?? 1);
+}
+
+function chosenTiers(names: readonly string[]): Tier[] {
+  const all = Object.keys(TIERS) as Tier[];
+  const unknown = names.filter((name) => !(name in TIERS));
+  if (unknown.length > 0) {
+    console.error(`usage: scripts/test.ts [${all.join("|")}]…    (there is no tier ${unknown.join(", ")})`);
+    process.exit(2);
+  }
+  return names.length === 0 ? all : all.filter((tier) => names.includes(tier));
+}
+
+async function staticChecks(): Promise<RunReport> {
+  const status = await timed("static checks", () => run("npm", ["run", "--silent", "check"]));
+  return { records: [], problems: status === 0 ? [] : ["static checks: npm run check"] };
+}
+
+/** The tiers that run on this machine, in one go, so that their coverage adds up. */
+async function runHere(tiers: readonly Tier[]): Promise<RunReport> {
+  const here = tiers.filter((tier) => tier !== "lab");
+  const files = here.flatMap((tier) => globSync(TIERS[tier]));
+  if (files.length === 0) return { records: [], problems: [] };
+  const isJudged = here.length === Object.keys(TIERS).length - 1 && canJudgeCoverage();
+  const report = await timed(here.join(", "), () =>
+    reported((directory) =>
+      run(
+        process.execPath,
+        [...testArguments(CONCURRENCY, TEST_TIMEOUT_MS), ...(isJudged ? coverageArguments() : []), ...files],
+        {
+          WARDER_TEST_REPORT: join(directory, "report.json"),
+          ...(here.some((tier) => tier !== "unit") ? kvmSpeed() : {}),
+        },
+      ),
+    ),
+  );
+  return isJudged ? withUnloaded(report) : report;
+}
+
+function canJudgeCoverage(): boolean {
+  const { skip } = requires(...COVERAGE_NEEDS);
+  if (skip !== undefined) console.log(`coverage: not asked for here, since the tests of it are skipped: ${skip}`);
+  return skip === undefined;
+}
+
+function testArguments(concurrency: number, timeoutMs: number): string[] {
+  return [
+    "--disable-warning=ExperimentalWarning",
+    "--test",
+    `--test-concurrency=${concurrency}`,
+    `--test-timeout=${timeoutMs}`,
+    `--test-reporter=${join(root, "test/support/reporter.ts")}`,
+    "--test-reporter-destination=stdout",
+  ];
+}
+
+function coverageArguments(): string[] {
+  return [
+    "--experimental-test-coverage",
+    `--test-coverage-lines=${COVERAGE_PERCENT}`,
+    `--test-coverage-branches=${COVERAGE_PERCENT}`,
+    "--test-coverage-include=src/**",
+    ...COVERAGE_EXCLUDES.map((pattern) => `--test-coverage-exclude=${pattern}`),
+  ];
+}
+
+/** A source that no test loads is missing from the coverage altogether, instead of bringing it down. */
+async function withUnloaded(report: RunReport): Promise<RunReport> {
+  const covered = new Set(report.coveredFiles);
+  const unloaded = globSync("src/**/*.ts", { exclude: COVERAGE_EXCLUDES }).filter(
+    (file) => !covered.has(join(root, file)),
+  );
+  const unseen = await filesWithCode(unloaded);
+  const problem = `coverage: no test loads ${unseen.join(", ")}`;
+  return unseen.length === 0 ? report : { ...report, problems: [...report.problems, problem] };
+}
+
+/** The doctor's measurement of KVM, for test/support/capability.ts; nothing where it cannot be had. */
+function kvmSpeed(): NodeJS.ProcessEnv {
+  if (process.env.WARDER_KVM_SPEED || !existsSync("/dev/kvm")) return {};
+  const { stdout } = spawnSync(join(root, "bin/warder"), ["doctor", "--probe", "--json"], {
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  try {
+    const { findings } = JSON.parse(stdout) as { findings: { code: string; status: string }[] };
+    const status = findings.find(({ code }) => code === "kvm-speed")?.status;
+    if (status === "ok") return { WARDER_KVM_SPEED: "fast" };
+    if (status === "warning") return { WARDER_KVM_SPEED: "slow" };
+  } catch {
+    // No document: the doctor itself is what is broken, which is for its own tests to say.
+  }
+  return {};
+}
+
+async function runLabs(): Promise<RunReport[]> {
+  const reports: RunReport[] = [];
+  let left = globSync(TIERS.lab);
+  for (const { name, suffix, settings, needs } of LABS) {
+    const files = left.filter((file) => file.endsWith(suffix));
+    left = left.filter((file) => !files.includes(file));
+    if (files.length === 0) continue;
+    const { skip, signal } = requires(...needs);
+    if (signal !== undefined) reports.push({ records: [], problems: [`${name}: ${signal.reason}`] });
+    else if (typeof skip === "string") reports.push({ records: skippedFiles(files, skip), problems: [] });
+    else reports.push(await runLab(name, files, settings));
+  }
+  return reports;
+}
+
+/** Starts a lab, runs the files in it, and reads what they came to from what the lab leaves behind. */
+function runLab(name: string, files: readonly string[], settings: Record<string, string>): Promise<RunReport> {
+  return timed(name, () =>
+    reported((directory) =>
+      run("lab/lab.sh", [process.execPath, ...testArguments(1, LAB_TEST_TIMEOUT_MS), ...files], {
+        ...settings,
+        LAB_OUT: directory,
+        LAB_TIMEOUT: `${LAB_TIMEOUT_S}`,
+        WARDER_TEST_REPORT: "/lab/out/report.json",
+        WARDER_KVM_SPEED: "fast",
+      }),
+    ),
+  );
+}
+
+function skippedFiles(files: readonly string[], reason: string): TestRecord[] {
+  return files.map((file) => ({ file, name: WHOLE_FILE, outcome: "skipped", durationMs: 0, reason }));
+}
+
+function finish(tiers: readonly Tier[], reports: readonly RunReport[]): void {
+  const records = reports.flatMap((report) => report.records);
+  const problems = reports.flatMap((report) => report.problems);
+  const { passed, failed } = countOutcomes(records);
+  if (passed + failed + problems.length === 0) problems.push("no test ran at all");
+  for (const tier of tiers) console.log(tierLine(tier, records));
+  process.stdout.write(endText({ records, problems }));
+  process.exitCode = failed + problems.length > 0 ? 1 : 0;
+}
+
+function tierLine(tier: Tier, records: readonly TestRecord[]): string {
+  const files = new Set(globSync(TIERS[tier]));
+  const counts = countOutcomes(records.filter(({ file }) => files.has(file)));
+  return `tier ${tier}: ${countsText(counts)} in ${files.size === 1 ? "1 file" : `${files.size} files`}`;
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof Interrupted)) throw error;
+  process.exitCode = error.status;
+}

@@ -1,0 +1,109 @@
+import type { CliCommand } from "./command.ts";
+
+/** A command as far as it is known before it is loaded. */
+export interface ListedCommand {
+  readonly name: string;
+  readonly summary: string;
+  /** Heading in the help; absent where the command is not for people. */
+  readonly group?: string;
+  /** Only the command that runs is loaded, so that none waits for another's parts. */
+  readonly load: () => Promise<CliCommand>;
+}
+
+const one = "Start and stop VMs:";
+const look = "Look at VMs:";
+const machine = "Look after this machine:";
+
+/** Every command, in the order of the help. */
+export const commandList: readonly ListedCommand[] = [
+  {
+    name: "run",
+    summary: "start a VM, jailed and proven; show its console; end with its exit",
+    group: one,
+    load: async () => (await import("./commands/run.ts")).runCommand,
+  },
+  {
+    name: "stop",
+    summary: "end VMs in order, by force where that does not help",
+    group: one,
+    load: async () => (await import("./commands/stop.ts")).stopCommand,
+  },
+  {
+    name: "kill",
+    summary: "end VMs at once",
+    group: one,
+    load: async () => (await import("./commands/kill.ts")).killCommand,
+  },
+  {
+    name: "pause",
+    summary: "stop the guests' time",
+    group: one,
+    load: async () => (await import("./commands/pause.ts")).pauseCommand,
+  },
+  {
+    name: "resume",
+    summary: "let the guests' time go on",
+    group: one,
+    load: async () => (await import("./commands/resume.ts")).resumeCommand,
+  },
+  {
+    name: "rm",
+    summary: "forget VMs that have ended, with their output",
+    group: one,
+    load: async () => (await import("./commands/rm.ts")).rmCommand,
+  },
+  { name: "ps", summary: "list VMs", group: look, load: async () => (await import("./commands/ps.ts")).psCommand },
+  {
+    name: "inspect",
+    summary: "all about one VM, with the proof of its isolation",
+    group: look,
+    load: async () => (await import("./commands/inspect.ts")).inspectCommand,
+  },
+  {
+    name: "logs",
+    summary: "the console of a VM, or Firecracker's log; of dead ones too",
+    group: look,
+    load: async () => (await import("./commands/logs.ts")).logsCommand,
+  },
+  {
+    name: "stats",
+    summary: "what VMs use, as the kernel counts it",
+    group: look,
+    load: async () => (await import("./commands/stats.ts")).statsCommand,
+  },
+  {
+    name: "doctor",
+    summary: "say whether VMs can be jailed here, and what to do if not",
+    group: machine,
+    load: async () => (await import("./commands/doctor.ts")).doctorCommand,
+  },
+  {
+    name: "setup",
+    summary: "find Firecracker and the jailer, or install them",
+    group: machine,
+    load: async () => (await import("./commands/setup.ts")).setupCommand,
+  },
+  {
+    name: "gc",
+    summary: "remove what VMs and managers that died have left",
+    group: machine,
+    load: async () => (await import("./commands/gc.ts")).gcCommand,
+  },
+  {
+    name: "config",
+    summary: "the settings in force, and where each comes from",
+    group: machine,
+    load: async () => (await import("./commands/config.ts")).configCommand,
+  },
+  {
+    name: "version",
+    summary: "the versions of Warder, Node.js and Firecracker",
+    group: machine,
+    load: async () => (await import("./commands/version.ts")).versionCommand,
+  },
+  {
+    name: "monitor",
+    summary: "look after a VM in the background; started by `run --detach`",
+    load: async () => (await import("./commands/monitor.ts")).monitorCommand,
+  },
+];

@@ -1,0 +1,64 @@
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { outputPaths } from "../../lifecycle/output-files.ts";
+import type { Vm } from "../../lifecycle/vm.ts";
+import { Warder } from "../../lifecycle/warder.ts";
+import { messageOf } from "../../vm/error.ts";
+import { type CommonRequest, defineCommand } from "../command.ts";
+import { statusOf } from "../explain.ts";
+import type { Interruption } from "../interruption.ts";
+import { type JournalFile, MonitorJournal } from "../monitor-journal.ts";
+import { type MonitorAnswer, type MonitorTask, toErrorDocument } from "../monitor-task.ts";
+import { printJson, type Terminal } from "../terminal.ts";
+
+const JOURNAL_LIMIT_BYTES = 64 * 1024;
+
+export const monitorCommand = defineCommand({
+  operands: { name: "ID", count: "at most one", help: "the VM, for those who list processes" },
+  flags: {},
+  examples: [],
+  parse: ({ common }): CommonRequest => common,
+  execute: (_request, terminal, interruption) => monitor(process.stdin, terminal, interruption),
+});
+
+/**
+ * Starts the VM that its input describes, says so, and looks after it until it has ended. What a signal tells it is to
+ * let go: a start is taken back then, and a VM that runs goes on, for the next manager to adopt.
+ */
+export async function monitor(
+  input: Readable,
+  terminal: Terminal,
+  { signal }: Pick<Interruption, "signal">,
+): Promise<number> {
+  const journal = new MonitorJournal();
+  const answer = (document: MonitorAnswer) => printJson(terminal, document);
+  try {
+    const task = JSON.parse(await text(input)) as MonitorTask;
+    await using warder = await Warder.open({ ...task.overrides, reporter: journal });
+    warder.machinery.host.processes.closeInherited();
+    const vm = await warder.run(task.spec, { signal });
+    answer({ view: vm.inspect(), warnings: journal.takeWarnings() });
+    journal.writeTo(openJournal(warder, vm));
+    await lookAfter(vm, task, signal);
+    return 0;
+  } catch (error) {
+    if (journal.isOpen) journal.warn("nobody looks after the VM any more", { error: messageOf(error) });
+    else answer({ error: toErrorDocument(error), warnings: journal.takeWarnings() });
+    return statusOf(error);
+  }
+}
+
+function openJournal({ machinery }: Warder, { id }: Vm): JournalFile {
+  const path = `${outputPaths(machinery.settings, id).directory}/monitor`;
+  return machinery.host.files.openBounded(path, JOURNAL_LIMIT_BYTES);
+}
+
+async function lookAfter(vm: Vm, { forget }: MonitorTask, signal: AbortSignal): Promise<void> {
+  try {
+    await vm.wait({ signal });
+  } catch (error) {
+    if (signal.aborted) return;
+    throw error;
+  }
+  if (forget) await vm.remove();
+}

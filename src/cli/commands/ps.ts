@@ -1,0 +1,80 @@
+import type { Vm } from "../../lifecycle/vm.ts";
+import type { VmRecord } from "../../vm/record.ts";
+import { toView } from "../../vm/view.ts";
+import { type CommonRequest, defineCommand } from "../command.ts";
+import { toggle } from "../flags.ts";
+import { formatDuration, formatExit, formatMib } from "../format.ts";
+import { openWarder } from "../open.ts";
+import { toneOf } from "../proof-table.ts";
+import { paint, printJson, printLine, printTable, type Terminal } from "../terminal.ts";
+
+/** `warder ps`, parsed. */
+export interface PsRequest extends CommonRequest {
+  /** VMs that have ended too. */
+  readonly all: boolean;
+  /** Ids only. */
+  readonly quiet: boolean;
+}
+
+export const psCommand = defineCommand({
+  flags: {
+    all: toggle("-a, --all", "VMs that have ended too, with why they did"),
+    quiet: toggle("-q, --quiet", "ids only"),
+  },
+  examples: [
+    ["warder ps", "What runs"],
+    ["warder ps -a", "And what has ended, and why"],
+    ["warder stop $(warder ps -q)", "Stop everything"],
+    [`warder ps --json | jq '.[] | select(.isolation.level != "proven").id'`, "VMs that are not proven"],
+  ],
+  parse: ({ flags, common }): PsRequest => ({ ...common, all: flags.all === true, quiet: flags.quiet === true }),
+  execute: ps,
+});
+
+/** Lists VMs. */
+export async function ps(request: PsRequest, terminal: Terminal): Promise<number> {
+  await using warder = await openWarder(request, terminal);
+  const records = warder.list({ all: request.all }).map((vm: Vm) => vm.record);
+  if (request.quiet) for (const { id } of records) printLine(terminal, request.json ? JSON.stringify(id) : id);
+  else if (request.json)
+    printJson(
+      terminal,
+      records.map((record) => toEntry(record, Date.now())),
+    );
+  else printRecords(terminal, records, Date.now(), request.all);
+  return 0;
+}
+
+/** One VM as `ps --json` shows it: what stands in the table, in full. `inspect` has the rest. */
+export function toEntry(record: VmRecord, now: number): Record<string, unknown> {
+  const { id, state, pid, jailed, isolation, vcpus, memoryMib, createdAt, exit } = toView(record);
+  return {
+    id,
+    state,
+    pid,
+    jailed,
+    isolation: isolation === null ? null : { level: isolation.level, gaps: isolation.gaps },
+    vcpus,
+    memoryMib,
+    createdAt,
+    uptimeMs: uptimeOf(record, now),
+    ...(exit === undefined ? {} : { exit }),
+  };
+}
+
+function printRecords(terminal: Terminal, records: readonly VmRecord[], now: number, all: boolean): void {
+  const rows = records.map((record) => {
+    const { id, state, pid, isolation, vcpus, memoryMib, exit } = toView(record);
+    const level = isolation === null ? "-" : paint(terminal.stdout, toneOf(isolation.level), isolation.level);
+    const uptime = formatDuration(uptimeOf(record, now));
+    const cells = [id, state, pid === null ? "-" : String(pid), level, String(vcpus), formatMib(memoryMib), uptime];
+    return all ? [...cells, exit === undefined ? "-" : formatExit(exit)] : cells;
+  });
+  const heading = ["ID", "STATE", "PID", "ISOLATION", "VCPUS", "MEMORY", "UPTIME"];
+  printTable(terminal, all ? [...heading, "EXIT"] : heading, rows);
+}
+
+/** Until now, or until it ended. */
+function uptimeOf({ createdAt, exit }: VmRecord, now: number): number {
+  return Math.max(0, (exit?.at ?? now) - createdAt);
+}

@@ -1,0 +1,66 @@
+import { constants } from "node:os";
+
+/** What the user asks of a command that runs: to stop in order, and then to stop at once. */
+export interface Interruption {
+  /** Fires with the first Ctrl-C, SIGTERM or SIGHUP, and when nobody reads the output any more. */
+  readonly signal: AbortSignal;
+  /** Fires with the second. */
+  readonly force: AbortSignal;
+}
+
+/** Why a command was told to stop. `AbortError` is the name by which the rest of Warder knows it. */
+export class Interrupted extends Error {
+  override readonly name = "AbortError";
+  /** As shells count it: 128 and the signal's number. */
+  readonly exitStatus: number;
+
+  constructor(signal: NodeJS.Signals) {
+    super(`interrupted by ${signal}`);
+    this.exitStatus = signalStatus(signal);
+  }
+}
+
+/** The exit status that shells give to an end by a signal. */
+export function signalStatus(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
+}
+
+/** An interruption that is asked for by {@link Interrupter.interrupt}. */
+export class Interrupter implements Interruption {
+  readonly #soft = new AbortController();
+  readonly #hard = new AbortController();
+
+  get signal(): AbortSignal {
+    return this.#soft.signal;
+  }
+
+  get force(): AbortSignal {
+    return this.#hard.signal;
+  }
+
+  /** Asks once more; false where there is nothing left to ask for. */
+  interrupt(signal: NodeJS.Signals): boolean {
+    const next = this.#soft.signal.aborted ? this.#hard : this.#soft;
+    if (next.signal.aborted) return false;
+    next.abort(new Interrupted(signal));
+    return true;
+  }
+}
+
+/** An interruption by this process's signals; the third ends the process as if nobody listened. */
+export function listenToSignals(): Interruption {
+  const interrupter = new Interrupter();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (!interrupter.interrupt(signal)) process.exit(signalStatus(signal));
+    });
+  }
+  // Whoever read the output has gone: as SIGPIPE would say where Node did not ignore it.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    if (!interrupter.signal.aborted) interrupter.interrupt("SIGPIPE");
+  });
+  // Nobody is left to be told.
+  process.stderr.on("error", () => undefined);
+  return interrupter;
+}

@@ -1,0 +1,49 @@
+import type { Warder, WarderOptions } from "../lifecycle/warder.ts";
+import type { CommonRequest } from "./command.ts";
+import { harmless, paint, printNote, type Terminal } from "./terminal.ts";
+
+/** What hears what happens. */
+type Reporter = NonNullable<WarderOptions["reporter"]>;
+
+/** How a command opens the host. */
+export type OpenOptions = Pick<WarderOptions, "reconcile" | "prepareStarts">;
+
+/**
+ * Opens the host for a command. Loaded late, so that what needs no host, such as `--help`, does not wait for it. Only
+ * what starts VMs has anything prepared for starts.
+ */
+export async function openWarder(
+  { overrides }: CommonRequest,
+  terminal: Terminal,
+  options: OpenOptions = {},
+): Promise<Warder> {
+  const { Warder } = await import("../lifecycle/warder.ts");
+  const reporter = await terminalReporter(terminal, overrides);
+  return Warder.open({ prepareStarts: false, ...overrides, reporter, ...options });
+}
+
+/** Warnings go to standard error; so do notes, where they were asked for. */
+async function terminalReporter(terminal: Terminal, overrides: CommonRequest["overrides"]): Promise<Reporter> {
+  const { loadConfig, settingOrigins } = await import("../config/config.ts");
+  const isDefault = settingOrigins(overrides).some(({ name, origin }) => name === "logLevel" && origin === "default");
+  // A command is not a service: unless it is asked to, it does not tell what goes as it should.
+  const level = isDefault ? "warn" : loadConfig(overrides).logLevel;
+  const say = (tone: "warn" | "dim", word: string, message: string, details: Readonly<Record<string, unknown>>) =>
+    printNote(terminal, `warder: ${paint(terminal.stderr, tone, word)}: ${harmless(message)}${formatDetails(details)}`);
+  return {
+    warn: (message, details) => {
+      if (level !== "error" && level !== "silent") say("warn", "warning", message, details);
+    },
+    note: (message, details) => {
+      if (level === "info" || level === "debug") say("dim", "note", message, details);
+    },
+  };
+}
+
+/** ` (vm_id=vm-1, gaps=["…"])` */
+export function formatDetails(details: Readonly<Record<string, unknown>>): string {
+  const shown = Object.entries(details).map(([name, value]) => {
+    return `${name}=${harmless(typeof value === "string" ? value : JSON.stringify(value))}`;
+  });
+  return shown.length === 0 ? "" : ` (${shown.join(", ")})`;
+}

@@ -1,0 +1,43 @@
+import { paint, type Terminal } from "./terminal.ts";
+
+/** What is done faster than this needs no telling. */
+const PATIENCE_MS = 2_000;
+const TICK_MS = 500;
+
+/** Tells on a terminal, in one line that is overwritten, what takes long; nothing in a pipe, nothing for what is quick. */
+export class Progress implements Disposable {
+  readonly #terminal: Terminal;
+  readonly #began = performance.now();
+  readonly #timer: NodeJS.Timeout | undefined;
+  #text: string;
+  #isShown = false;
+
+  /** @param text - What is done, such as `starting vm-1`. */
+  constructor(terminal: Terminal, text: string) {
+    this.#terminal = terminal;
+    this.#text = text;
+    if (terminal.stderr.isTTY) this.#timer = setInterval(() => this.#show(), TICK_MS).unref();
+  }
+
+  /** What is done now. */
+  update(text: string): void {
+    this.#text = text;
+  }
+
+  /** Takes the line away. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    if (this.#isShown) this.#terminal.stderr.write(CLEAR_LINE);
+    this.#isShown = false;
+  }
+
+  #show(): void {
+    const elapsedMs = performance.now() - this.#began;
+    if (elapsedMs < PATIENCE_MS) return;
+    this.#isShown = true;
+    const line = `${this.#text} … ${Math.round(elapsedMs / 1000)} s`;
+    this.#terminal.stderr.write(`${CLEAR_LINE}${paint(this.#terminal.stderr, "dim", line)}`);
+  }
+}
+
+const CLEAR_LINE = "\r\u001b[K";

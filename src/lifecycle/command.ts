@@ -1,0 +1,51 @@
+import { jailerCgroups } from "../cgroup/setting.ts";
+import { firecrackerArgs } from "../firecracker/arguments.ts";
+import { jailerArgv } from "../jailer/argv.ts";
+import { fifosOf, type JailUser } from "../jailer/jail.ts";
+import { jailNames } from "../jailer/layout.ts";
+import type { HostPath } from "../vm/path.ts";
+import { isApiOnly } from "../vm/spec.ts";
+import type { StartPlan } from "./plan.ts";
+
+/** What a start runs. */
+export interface StartCommand {
+  /** The jailer, or Firecracker where it is started without. */
+  readonly program: HostPath;
+  /** The whole command line, program excluded. */
+  readonly args: readonly string[];
+}
+
+/** The program that a plan runs, and its command line. Pure. */
+export function commandOf(plan: StartPlan, user: JailUser, parentCgroup: string): StartCommand {
+  const { spec, layout, cgroup, binaries } = plan;
+  if (!spec.jailed) return { program: binaries.firecracker, args: ["--id", plan.id, ...firecrackerOf(plan)] };
+  if (cgroup === undefined || binaries.jailer === undefined) {
+    throw new TypeError(`the plan of ${plan.id}, which is jailed, has no cgroup or no jailer`);
+  }
+  const args = jailerArgv({
+    id: plan.id,
+    execFile: binaries.firecracker,
+    ...user,
+    chrootBase: layout.base,
+    cgroupVersion: cgroup.placement.version,
+    parentCgroup,
+    cgroups: jailerCgroups(cgroup.settings),
+    ...(spec.limits.openFiles === undefined ? {} : { openFiles: spec.limits.openFiles }),
+    ...(spec.limits.fileSizeBytes === undefined ? {} : { fileSizeBytes: spec.limits.fileSizeBytes }),
+    ...(spec.netns === undefined ? {} : { netns: spec.netns }),
+    newPidNamespace: spec.newPidNamespace,
+    firecracker: firecrackerOf(plan),
+  });
+  return { program: binaries.jailer, args };
+}
+
+/** Firecracker's own part, with its paths as it sees them. */
+function firecrackerOf({ spec, layout }: StartPlan): string[] {
+  const { config, log, metrics } = spec.jailed ? jailNames : fifosOf(layout);
+  return firecrackerArgs({
+    apiSocket: layout.apiSocket,
+    ...(isApiOnly(spec) ? {} : { configFile: config }),
+    logPath: log,
+    metricsPath: metrics,
+  });
+}

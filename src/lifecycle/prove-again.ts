@@ -1,0 +1,67 @@
+import type { FirecrackerClient } from "../firecracker/client.ts";
+import { type PhaseProof, proveHeld, proveRunning, reportIsolation } from "../isolation/prove.ts";
+import type { WantedIsolation } from "../isolation/wanted.ts";
+import { WarderError } from "../vm/error.ts";
+import type { IsolationReport } from "../vm/isolation.ts";
+import type { VmRecord } from "../vm/record.ts";
+import { isApiOnly } from "../vm/spec.ts";
+import { connectApi } from "./api.ts";
+import type { Machinery } from "./machinery.ts";
+
+/**
+ * What a start knew of its jail before anything untrusted ran. Only the process that started the VM has it: which file
+ * was which can not be found out afterwards.
+ */
+export interface StartProof {
+  readonly wanted: WantedIsolation;
+  readonly held: PhaseProof;
+}
+
+/**
+ * Reads a VM's isolation back from the kernel once more, and records it: with a guest running what exists only then,
+ * else the jail. Judges nothing; that is the caller's.
+ */
+export async function proveAgain(
+  machinery: Machinery,
+  record: VmRecord,
+  proof: StartProof,
+  signal: AbortSignal | undefined,
+): Promise<IsolationReport> {
+  const { host, store } = machinery;
+  const { process, spec } = record;
+  if (process === undefined) throw new TypeError(`${record.id} has no process to look at`);
+  const vcpus = isApiOnly(spec) ? await askForGuest(machinery, record, signal) : spec.vcpus;
+  const wanted = { ...proof.wanted, vcpus: vcpus ?? spec.vcpus };
+  const proofs =
+    vcpus === undefined
+      ? { held: proveHeld(host, process, wanted) }
+      : { held: proof.held, running: proveRunning(host, process, wanted) };
+  const isolation = reportIsolation(spec.policy, wanted, proofs);
+  store.update(record.id, (current) => ({ ...current, isolation }));
+  return isolation;
+}
+
+/** Of a VM that is its user's to start: how many vCPUs it runs with; `undefined` where it was not started. */
+async function askForGuest(
+  { host }: Machinery,
+  record: VmRecord,
+  signal: AbortSignal | undefined,
+): Promise<number | undefined> {
+  const client: FirecrackerClient = connectApi(host, record);
+  const options = signal === undefined ? {} : { signal };
+  try {
+    const { state } = await client.instanceInfo(options);
+    return state === "Not started" ? undefined : (await client.machineConfig(options)).vcpu_count;
+  } finally {
+    client.close();
+  }
+}
+
+/** A VM that is not as its strict policy wants it. */
+export function gapFound(id: string, { gaps }: IsolationReport): WarderError {
+  return new WarderError("isolation-gap", {
+    doing: `proving the isolation of ${id} once more`,
+    why: `it is not what was asked for: ${gaps.join("; ")}`,
+    cure: "The VM was killed. The policy `degrade` lets it run with its gaps named",
+  });
+}
