@@ -1,7 +1,7 @@
 import { fifosOf } from "../jailer/jail.ts";
 import { isFirecrackerOf } from "../jailer/launch.ts";
 import type { VmExit } from "../vm/exit.ts";
-import type { VmRecord } from "../vm/record.ts";
+import { type VmRecord, withoutOwner } from "../vm/record.ts";
 import { isLive } from "../vm/state.ts";
 import { connectApi } from "./api.ts";
 import { Drain } from "./drain.ts";
@@ -47,10 +47,11 @@ export function adoptVm(machinery: Machinery, record: VmRecord): Supervision | u
     log: new Drain(host.fifos.read(fifos.log), files.log),
     metrics: new Drain(host.fifos.read(fifos.metrics), files.metrics),
   };
-  const forever = new AbortController().signal;
-  const ended = host.processes.waitForEnd(process, forever).then(() => ({ code: null, signal: null }));
+  const watch = new AbortController();
+  const ended = host.processes.waitForEnd(process, watch.signal).then(() => ({ code: null, signal: null }));
   const client = connectApi(host, record);
-  return new Supervision(machinery, { record: owned, drains, ended, client });
+  // A process that has let go of the VM would never end, if it went on to look for the VM's end.
+  return new Supervision(machinery, { record: owned, drains, ended, client, unref: () => watch.abort() });
 }
 
 /**
@@ -63,7 +64,7 @@ export async function reconcile(machinery: Machinery): Promise<{ id: string; err
   const failures: { id: string; error: unknown }[] = [];
   for (const record of machinery.store.list()) {
     try {
-      await reconcileOne(machinery, record);
+      await settle(machinery, record);
     } catch (error) {
       failures.push({ id: record.id, error });
     }
@@ -76,23 +77,34 @@ export type Due = "remove" | "take-back" | "conclude";
 
 /** What is left to do of a VM that nobody looks after; `undefined` where nothing is. */
 export function dueOf(machinery: Machinery, record: VmRecord): Due | undefined {
-  // A removal that failed, or was cut off, is tried again.
-  if (!isLive(record.state)) return machinery.store.ledger(record.id).length > 0 ? "remove" : undefined;
   if (hasLivingOwner(machinery, record)) return undefined;
+  // A removal that failed, or was cut off, is tried again.
+  if (!isLive(record.state)) return hasRemains(machinery, record) ? "remove" : undefined;
   if (record.state === "starting") return "take-back";
   return isStillRunning(machinery, record) ? undefined : "conclude";
 }
 
-async function reconcileOne(machinery: Machinery, record: VmRecord): Promise<void> {
+/** Does what an earlier manager left undone of one VM; nothing where nothing is. */
+export async function settle(machinery: Machinery, record: VmRecord): Promise<void> {
   switch (dueOf(machinery, record)) {
     case "remove":
-      return removeObjects(machinery, record);
+      return finishRemoval(machinery, record);
     case "take-back":
       return takeBack(machinery, record);
     case "conclude":
       return concludeUnseen(machinery, record);
     case undefined:
   }
+}
+
+function hasRemains({ store }: Machinery, record: VmRecord): boolean {
+  return record.owner !== undefined || store.ledger(record.id).length > 0;
+}
+
+/** Removes what is left of a VM that has ended. */
+export async function finishRemoval(machinery: Machinery, record: VmRecord): Promise<void> {
+  await removeObjects(machinery, record);
+  machinery.store.update(record.id, withoutOwner);
 }
 
 /** A start that its manager did not live to finish: no caller has it, so nobody can miss it. */
@@ -142,9 +154,7 @@ async function concludeUnseen(machinery: Machinery, record: VmRecord): Promise<v
 }
 
 async function finish(machinery: Machinery, record: VmRecord, exit: VmExit): Promise<void> {
-  machinery.store.update(record.id, (current) => {
-    const { owner: _owner, ...rest } = current;
-    return { ...rest, state: exit.cause === "start-failed" ? "failed" : "exited", exit };
-  });
-  await removeObjects(machinery, record);
+  const state = exit.cause === "start-failed" ? "failed" : "exited";
+  machinery.store.update(record.id, (current) => ({ ...current, state, exit }));
+  await finishRemoval(machinery, record);
 }

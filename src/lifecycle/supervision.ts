@@ -3,7 +3,7 @@ import type { FirecrackerClient } from "../firecracker/client.ts";
 import { messageOf } from "../vm/error.ts";
 import type { VmExit } from "../vm/exit.ts";
 import type { ProcessExit } from "../vm/process.ts";
-import type { VmRecord } from "../vm/record.ts";
+import { type VmRecord, withoutOwner } from "../vm/record.ts";
 import type { ShutdownLadder, ShutdownOutcome } from "../vm/shutdown.ts";
 import { isLive } from "../vm/state.ts";
 import { concludeExit } from "./exit-cause.ts";
@@ -96,10 +96,12 @@ export class Supervision {
       ...this.#oomKills(),
     });
     for (const drain of Object.values(drains)) drain.detach();
-    await removeObjects(this.#machinery, record);
+    // First the cause, which is known only here, then the removal, which anybody can finish.
     this.#machinery.store.update(record.id, (current) =>
-      isLive(current.state) ? withoutOwner({ ...current, state: "exited", exit: concluded }) : current,
+      isLive(current.state) ? { ...current, state: "exited", exit: concluded } : current,
     );
+    await removeObjects(this.#machinery, record);
+    this.#machinery.store.update(record.id, withoutOwner);
     this.#machinery.note("VM ended", {
       vm_id: record.id,
       cause: concluded.cause,
@@ -129,9 +131,4 @@ export class Supervision {
     const oomKills = cgroup === undefined ? undefined : readUsage(this.#machinery.host, cgroup).oomKills;
     return oomKills === undefined ? {} : { oomKills };
   }
-}
-
-function withoutOwner(record: VmRecord): VmRecord {
-  const { owner: _owner, ...rest } = record;
-  return rest;
 }

@@ -9,7 +9,7 @@ import { killLadder, type ShutdownLadder, type ShutdownOutcome } from "../vm/shu
 import { decide, isLive, type VmRequest, type VmState } from "../vm/state.ts";
 import { toView, type VmView } from "../vm/view.ts";
 import { abortable } from "./abortable.ts";
-import { adoptVm, hasLivingOwner, isStillRunning } from "./adopt.ts";
+import { adoptVm, finishRemoval, hasLivingOwner, isStillRunning, settle } from "./adopt.ts";
 import { connectApi } from "./api.ts";
 import type { Machinery } from "./machinery.ts";
 import { outputPaths } from "./output-files.ts";
@@ -74,9 +74,7 @@ export class Vm implements AsyncDisposable {
    * @throws {@link WarderError} `cleanup-failed` where something could not be removed; `aborted`.
    */
   async wait({ signal }: Cancellable = {}): Promise<VmExit> {
-    const supervision = this.#supervisions.get(this.id);
-    if (supervision !== undefined) return abortable(supervision.finished, signal);
-    return this.#waitForRecord(signal);
+    return this.#waitForEnd(signal);
   }
 
   /** Takes over a VM that nobody looks after: its output is read on, its end seen. False where somebody else does that. */
@@ -94,7 +92,7 @@ export class Vm implements AsyncDisposable {
     const supervision = this.#supervise(record);
     if (supervision !== undefined) return supervision.shutDown(ladder, signal);
     const outcome = await this.#stopForOwner(record, ladder, signal);
-    await this.#waitForRecord(AbortSignal.any([signal, AbortSignal.timeout(OWNER_TIMEOUT_MS)]));
+    await this.#waitForEnd(AbortSignal.any([signal, AbortSignal.timeout(OWNER_TIMEOUT_MS)]));
     return outcome;
   }
 
@@ -141,6 +139,8 @@ export class Vm implements AsyncDisposable {
     if (record === undefined) return;
     if (options.force === true && isLive(record.state)) await this.kill(options);
     else this.#may("remove", record);
+    // What could not be removed at the VM's end must not be forgotten before it is.
+    if (store.ledger(this.id).length > 0) await finishRemoval(this.#machinery, record);
     store.forget(this.id);
     await host.files.removeTree(outputPaths(settings, this.id).directory);
   }
@@ -197,10 +197,14 @@ export class Vm implements AsyncDisposable {
     }
   }
 
-  async #waitForRecord(signal: AbortSignal | undefined): Promise<VmExit> {
+  /** Waits as its owner, else for its owner; and where the owner goes away meanwhile, in its place. */
+  async #waitForEnd(signal: AbortSignal | undefined): Promise<VmExit> {
     for (;;) {
-      const { exit, owner } = this.record;
-      if (exit !== undefined && owner === undefined) return exit;
+      const { record } = this;
+      const supervision = this.#supervise(record);
+      if (supervision !== undefined) return abortable(supervision.finished, signal);
+      if (record.exit !== undefined && !hasLivingOwner(this.#machinery, record)) return record.exit;
+      await settle(this.#machinery, record);
       await this.#machinery.host.clock.sleep(LOOK_AGAIN_MS, signal);
     }
   }

@@ -76,3 +76,9 @@ export interface VmRecord {
   readonly endedBy?: ShutdownMethod;
   readonly exit?: VmExit;
 }
+
+/** The record of a VM that nobody looks after any more. */
+export function withoutOwner(record: VmRecord): VmRecord {
+  const { owner, ...rest } = record;
+  return owner === undefined ? record : rest;
+}

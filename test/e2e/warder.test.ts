@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import * as fs from "node:fs";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -361,3 +362,68 @@ describe("without the jailer", real, () => {
     );
   });
 });
+
+describe("a manager that is gone", real, () => {
+  test("is not missed: whoever waits for its VM takes it over, and sees its end", async () => {
+    await using fixture = await openFixture();
+    const before = fixture.snapshot();
+    const first = await fixture.reopen();
+    const { id } = await first.run({ kernel: guest("tick") });
+    await first[Symbol.asyncDispose]();
+    const vm = fixture.warder.get(id);
+    const ended = vm.wait();
+    process.kill(vm.inspect().pid ?? 0, "SIGKILL");
+    assert.equal((await ended).cause, "unknown");
+    assert.deepEqual(fixture.snapshot(), before);
+  });
+
+  test("leaves a VM whose end nobody saw: the next manager concludes it and removes the rest", async () => {
+    await using fixture = await openFixture();
+    const before = fixture.snapshot();
+    const first = await fixture.reopen();
+    const vm = await first.run({ kernel: guest("tick") });
+    const { process: identity } = vm.record;
+    assert.ok(identity !== undefined);
+    await first[Symbol.asyncDispose]();
+    process.kill(identity.pid, "SIGKILL");
+    await until("it is dead", () => !fixture.warder.machinery.host.processes.isAlive(identity));
+    await fixture.reopen();
+    assert.equal(fixture.warder.get(vm.id).state, "exited");
+    assert.deepEqual(fixture.snapshot(), before);
+  });
+
+  test("in the middle of a start leaves nothing once the next one is there", async () => {
+    await using fixture = await openFixture();
+    const before = fixture.snapshot();
+    const child = spawn(process.execPath, ["--input-type=module", "-e", startAndStall], {
+      env: {
+        ...process.env,
+        STALL: JSON.stringify({ options: { ...fixture.options, reporter: undefined }, kernel: guest("tick") }),
+      },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    await once(child.stdout, "data");
+    assert.notDeepEqual(fixture.snapshot(), before);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    await fixture.reopen();
+    assert.deepEqual(fixture.snapshot(), before);
+    assert.deepEqual(
+      fixture.warder.list({ all: true }).map((vm) => vm.inspect().exit?.cause),
+      ["start-failed"],
+    );
+  });
+});
+
+/** A manager that stands still while Firecracker waits for its configuration. */
+const startAndStall = `
+import { Warder } from "${new URL("../../src/lifecycle/warder.ts", import.meta.url).href}";
+const { options, kernel } = JSON.parse(process.env.STALL);
+const warder = await Warder.open(options);
+const onStep = ({ step }) => {
+  if (step !== "prove-jail") return;
+  process.stdout.write("held");
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+};
+await warder.run({ kernel }, { onStep });
+`;
