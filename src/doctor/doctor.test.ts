@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { contextOn } from "../../test/support/doctor-context.ts";
 import { WarderError } from "../vm/error.ts";
 import { type DoctorCode, doctorCatalogue, doctorCodes } from "./catalogue.ts";
 import type { Check } from "./check.ts";
-import { contextOn } from "./context.test.ts";
 import { allChecks, runDoctor } from "./doctor.ts";
 import { type Finding, ok, problem, skipped, warning } from "./report.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { contextOn } from "../../test/support/doctor-context.ts";
 import { toHostPath } from "../vm/path.ts";
-import { contextOn } from "./context.test.ts";
 import { nearestExisting, openError, readIfThere, resolveAsWillBe, withScratch } from "./look.ts";
 
 test("a scratch directory is gone afterwards, with all that was put into it", async (t) => {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { mkdirSync, symlinkSync } from "node:fs";
 import { test } from "node:test";
+import { fakeBinary, fakePair, hostWithPath, tempDirectory } from "../../test/support/setup-binaries.ts";
 import { toHostPath } from "../vm/path.ts";
 import { cachedVersions, firecrackerFor, jailerFor, pairsBelow } from "./candidates.ts";
-import { fakeBinary, fakePair, hostWithPath, tempDirectory } from "./fixtures.test.ts";
 
 test("cached versions come newest first, and other names are no versions", (t) => {
   const cache = tempDirectory(t);

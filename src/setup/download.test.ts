@@ -5,11 +5,11 @@ import { readFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
+import { serve, tempDirectory, writeStream } from "../../test/support/setup-binaries.ts";
 import { realClock } from "../host/real/clock.ts";
 import { isWarderError, type WarderError } from "../vm/error.ts";
 import { type HostPath, toHostPath } from "../vm/path.ts";
 import { type DownloadOptions, type DownloadProgress, downloadRelease } from "./download.ts";
-import { serve, tempDirectory, writeStream } from "./fixtures.test.ts";
 import { releaseOf } from "./release.ts";
 
 const archive = Buffer.alloc(300_000, "firecracker");

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
+import { elfHead } from "../../test/support/setup-binaries.ts";
 import { ELF_HEAD_BYTES, inspectElf } from "./elf.ts";
-import { elfHead } from "./fixtures.test.ts";
 import { builtInGuest } from "./guests.ts";
 
 test("a program without an interpreter is static", () => {

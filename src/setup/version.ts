@@ -1,7 +1,4 @@
-/**
- * The release that `warder setup` installs: the newest one that was tried with Warder and that upstream supports
- * (1.15.1 and 1.16.1 were, in August 2026).
- */
+/** The release that `warder setup` installs: the newest that upstream supported in August 2026, beside 1.15.1. */
 export const PINNED_VERSION = "1.16.1";
 
 /**

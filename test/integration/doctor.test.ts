@@ -1,79 +1,14 @@
 import assert from "node:assert/strict";
-import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import { chooseVersion } from "../../src/cgroup/choose.ts";
-import { type Controller, v1Name } from "../../src/cgroup/controllers.ts";
-import { detectCgroups, v1HierarchyOf } from "../../src/cgroup/detect.ts";
+import { lstatSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
 import { doctorCodes } from "../../src/doctor/catalogue.ts";
-import type { DoctorDeps, DoctorSettings } from "../../src/doctor/check.ts";
-import { settingsOn } from "../../src/doctor/context.test.ts";
-import { runDoctor } from "../../src/doctor/doctor.ts";
-import type { Finding } from "../../src/doctor/report.ts";
-import { openHost } from "../../src/host/real/host.ts";
-import { directoryProblems, examineBinary } from "../../src/setup/examine.ts";
-import { fakeBinary, fakePair, fakeVetDeps, run } from "../../src/setup/fixtures.test.ts";
-import { supportOf } from "../../src/setup/version.ts";
-import { type HostPath, toHostPath } from "../../src/vm/path.ts";
+import type { DoctorSettings } from "../../src/doctor/check.ts";
+import { toHostPath } from "../../src/vm/path.ts";
 import { requires } from "../support/capability.ts";
+import { ANYBODY, cgroups, examine, Place } from "../support/doctor-place.ts";
+import { run } from "../support/setup-binaries.ts";
 
 const root = requires("root");
-const ANYBODY = 65_533;
-const host = openHost(process.env.PATH);
-const cgroups = detectCgroups(host);
-
-/** The other rooms as they are, but for the versions of binaries, which are fakes. */
-const deps: DoctorDeps = {
-  examineBinary: (path) => examineBinary(host, path, "x86_64"),
-  readVersion: fakeVetDeps().readVersion,
-  supportOf,
-  directoryProblems: (directory) => directoryProblems(host, directory),
-  cgroups: {
-    choose: (controllers) => chooseVersion(cgroups, controllers),
-    mounts: (version, controllers) => cgroupMounts(version, controllers),
-    checkParent: () => undefined,
-  },
-};
-
-function cgroupMounts(version: 1 | 2, controllers: readonly Controller[]): HostPath[] {
-  const hierarchies = version === 2 ? [cgroups.v2] : controllers.map((each) => v1HierarchyOf(cgroups, v1Name(each)));
-  return [...new Set(hierarchies.flatMap((each) => each?.directory ?? []))];
-}
-
-/** What the doctor finds on this machine with these settings, by code. */
-async function examine(settings: DoctorSettings): Promise<Record<string, Finding>> {
-  const { findings } = await runDoctor(host, settings, deps, { signal: new AbortController().signal });
-  return Object.fromEntries(findings.map((finding) => [finding.code, finding]));
-}
-
-/** A directory with a good pair of binaries in it, and what is mounted below. Gone when the test ends. */
-class Place {
-  readonly directory: HostPath;
-  readonly settings: DoctorSettings;
-  readonly #mounts: string[] = [];
-
-  constructor(t: TestContext) {
-    this.directory = toHostPath(mkdtempSync(join(tmpdir(), "warder-doctor-")));
-    this.settings = settingsOn(this.directory);
-    fakePair(this.directory);
-    t.after(() => {
-      for (const path of this.#mounts) run("umount", [path]);
-      rmSync(this.directory, { recursive: true });
-    });
-  }
-
-  makeBase(): void {
-    mkdirSync(this.settings.chrootBase, { recursive: true });
-  }
-
-  /** Mounts the base, by default as a file system in memory. */
-  mountBase(options: string, how: readonly string[] = ["-t", "tmpfs", "tmpfs"]): void {
-    this.makeBase();
-    run("mount", ["-o", options, ...how, this.settings.chrootBase]);
-    this.#mounts.push(this.settings.chrootBase);
-  }
-}
 
 /** What this process's doctor could have left behind. */
 function traces({ chrootBase }: DoctorSettings): string[] {
@@ -183,79 +118,6 @@ test("a base that the jail user owns is a problem, whatever older guides say", r
   const finding = (await examine(settings))["chroot-base"];
   assert.equal(finding?.status, "problem");
   assert.match(finding?.found ?? "", /belongs to user 65533, not to root/);
-});
-
-for (const { what, code, options, found } of [
-  {
-    what: "a dynamic Firecracker",
-    code: "binaries-static",
-    options: { segments: [3, 1] },
-    found: /is dynamically linked/,
-  },
-  {
-    what: "a Firecracker of a user's",
-    code: "binaries-owner",
-    options: { uid: ANYBODY },
-    found: /belongs to user 65533/,
-  },
-  { what: "a Firecracker that all may write", code: "binaries-owner", options: { mode: 0o757 }, found: /mode 757/ },
-  {
-    what: "a Firecracker for another machine",
-    code: "firecracker-binary",
-    options: { machine: 183 },
-    found: /is for aarch64/,
-  },
-  {
-    what: "a Firecracker that may not be run",
-    code: "firecracker-binary",
-    options: { mode: 0o644 },
-    found: /is not executable/,
-  },
-  {
-    what: "a Firecracker of another version",
-    code: "binaries-version-match",
-    options: { version: "1.15.1" },
-    found: /Firecracker is 1\.15\.1 and the jailer is 1\.16\.1/,
-  },
-] as const) {
-  test(`${what} is ${code}'s problem`, root, async (t) => {
-    const place = new Place(t);
-    const { directory, settings } = place;
-    fakeBinary(`${directory}/firecracker`, options);
-    const finding = (await examine(settings))[code];
-    assert.equal(finding?.status, "problem");
-    assert.match(finding?.found ?? "", found);
-  });
-}
-
-test("a script and a missing file are no binaries", root, async (t) => {
-  const place = new Place(t);
-  const { directory, settings } = place;
-  writeFileSync(`${directory}/firecracker`, `#!/bin/sh\n${"#".repeat(100)}\n`, { mode: 0o755 });
-  const found = await examine({ ...settings, jailer: toHostPath(`${directory}/none`) });
-  assert.match(found["firecracker-binary"]?.found ?? "", /is not a 64-bit Linux program/);
-  assert.match(found["jailer-binary"]?.found ?? "", /none does not exist/);
-});
-
-test("a directory above the binaries that others may write is found", root, async (t) => {
-  const place = new Place(t);
-  const { directory, settings } = place;
-  chmodSync(directory, 0o770);
-  assert.match(
-    (await examine(settings))["binaries-owner"]?.found ?? "",
-    /is writable by others than root \(mode 770\)/,
-  );
-});
-
-test("a Firecracker out of support is a warning, and jails can be made", root, async (t) => {
-  const place = new Place(t);
-  const { directory, settings } = place;
-  fakePair(directory, "1.12.1");
-  const finding = (await examine(settings))["binaries-supported"];
-  assert.deepEqual(
-    [finding?.status, finding?.found],
-    ["warning", "1.12.1 is out of support upstream; 1.14.1 or newer is needed"],
-  );
 });
 
 test("this machine's own accounts collide with a range that holds them", root, async (t) => {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fakeVetDeps, hostWithPath, run, tempDirectory, writeStream } from "../../src/setup/fixtures.test.ts";
 import { ensureBinaries, type SetupDeps } from "../../src/setup/setup.ts";
 import { isWarderError } from "../../src/vm/error.ts";
 import { requires } from "../support/capability.ts";
+import { fakeVetDeps, hostWithPath, run, tempDirectory, writeStream } from "../support/setup-binaries.ts";
 
 const NO_RELEASES = "http://127.0.0.1:9";
 

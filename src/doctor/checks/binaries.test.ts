@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { contextOn, fineDeps, runCheck, settingsOn } from "../../../test/support/doctor-context.ts";
 import { toHostPath } from "../../vm/path.ts";
 import type { BinaryReport, Check, DoctorDeps, DoctorSettings } from "../check.ts";
-import { contextOn, fineDeps, runCheck, settingsOn } from "../context.test.ts";
 import { binaryChecks } from "./binaries.ts";
 
 const codes = binaryChecks.map(({ code }) => code);

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import { test } from "node:test";
+import { contextOn, fineDeps, runCheck } from "../../../test/support/doctor-context.ts";
 import { WarderError } from "../../vm/error.ts";
 import { toHostPath } from "../../vm/path.ts";
 import type { DoctorCgroups } from "../check.ts";
-import { contextOn, fineDeps, runCheck } from "../context.test.ts";
 import { cgroupChecks } from "./cgroup.ts";
 
 const cgroups = (own: Partial<DoctorCgroups>) => ({ deps: { cgroups: { ...fineDeps.cgroups, ...own } } });

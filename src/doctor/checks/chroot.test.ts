@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { test } from "node:test";
+import { contextOn, runCheck } from "../../../test/support/doctor-context.ts";
 import { toHostPath } from "../../vm/path.ts";
-import { contextOn, runCheck } from "../context.test.ts";
 import { chrootChecks } from "./chroot.ts";
 
 test("a base that is not there yet is judged by the directory that it will be made in", async (t) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { contextOn, runCheck } from "../context.test.ts";
+import { contextOn, runCheck } from "../../../test/support/doctor-context.ts";
 import { hardeningChecks } from "./hardening.ts";
 
 const kernel61 = { "proc/sys/kernel/osrelease": "6.1.0\n" };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { contextOn, type Differences, runCheck } from "../context.test.ts";
+import { contextOn, type Differences, runCheck } from "../../../test/support/doctor-context.ts";
 import { hostChecks } from "./host.ts";
 
 const check = (t: TestContext, code: (typeof hostChecks)[number]["code"], differences: Differences) =>

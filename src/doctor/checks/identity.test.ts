@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { contextOn, runCheck } from "../context.test.ts";
+import { contextOn, runCheck } from "../../../test/support/doctor-context.ts";
 import type { Verdict } from "../report.ts";
 import { identityChecks } from "./identity.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { contextOn, runCheck } from "../context.test.ts";
+import { contextOn, runCheck } from "../../../test/support/doctor-context.ts";
 import type { ProbeOutput } from "../probe-output.ts";
 import { kvmChecks } from "./kvm.ts";
 

@@ -3,11 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
-import type { Host } from "../host/host.ts";
-import { openHost } from "../host/real/host.ts";
-import { type HostPath, toHostPath } from "../vm/path.ts";
-import type { Check, CheckContext, DoctorDeps, DoctorSettings } from "./check.ts";
-import type { Verdict } from "./report.ts";
+import type { Check, CheckContext, DoctorDeps, DoctorSettings } from "../../src/doctor/check.ts";
+import type { Verdict } from "../../src/doctor/report.ts";
+import type { Host } from "../../src/host/host.ts";
+import { openHost } from "../../src/host/real/host.ts";
+import { type HostPath, toHostPath } from "../../src/vm/path.ts";
 
 /** What differs from a host on which everything is fine. */
 export interface Differences {

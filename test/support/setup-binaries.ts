@@ -6,11 +6,11 @@ import { createServer, type RequestListener } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
-import type { Host } from "../host/host.ts";
-import { openHost } from "../host/real/host.ts";
-import { type HostPath, toHostPath } from "../vm/path.ts";
-import type { WriteStream } from "./download.ts";
-import type { BinaryPair, VetDeps } from "./vet.ts";
+import type { Host } from "../../src/host/host.ts";
+import { openHost } from "../../src/host/real/host.ts";
+import type { WriteStream } from "../../src/setup/download.ts";
+import type { BinaryPair, VetDeps } from "../../src/setup/vet.ts";
+import { type HostPath, toHostPath } from "../../src/vm/path.ts";
 
 /** The head of an ELF file with the given segment types, laid out as linkers do. */
 export function elfHead(options: { machine?: number; segments?: readonly number[]; offset?: bigint } = {}): Buffer {
