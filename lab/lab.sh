@@ -10,7 +10,7 @@
 # is done inside is left behind, except what COMMAND writes to /lab/out, which is $LAB_OUT outside.
 #
 # Settings: LAB_OUT LAB_MEM (MiB) LAB_CPUS LAB_TIMEOUT (s, 0: none) LAB_LSM (apparmor|selinux) LAB_SYSTEMD=1 (systemd is
-# process 1) LAB_VERBOSE=1 LAB_CACHE. PATH, HOME, XDG_CACHE_HOME and all WARDER_… are inside what they are outside.
+# process 1) LAB_VERBOSE=1 LAB_CACHE. HOME, XDG_CACHE_HOME and all WARDER_… are inside what they are outside.
 # Exit status: COMMAND's own; 124 when LAB_TIMEOUT ran out; 125 when the lab itself failed.
 # Output: COMMAND's, its stdout and stderr apart; the lab's own lines go to stderr, progress only to a terminal.
 # Needs (apt): qemu-system-x86 seabios busybox-static kmod cpio xz-utils
@@ -118,7 +118,7 @@ make_job() {
   {
     printf 'LAB=1 LAB_SHELL=%q LAB_LSM=%q LAB_SYSTEMD=%q\n' "$shell" "$lsm" "${LAB_SYSTEMD:-}"
     printf 'LAB_CWD=%q LAB_CACHE=%q\n' "$PWD" "$LAB_CACHE"
-    printf 'PATH=%q\n' "$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    printf 'PATH=%q\n' "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
     local name
     for name in HOME $(compgen -e | grep -E '^(XDG_CACHE_HOME$|WARDER_)'); do printf '%s=%q\n' "$name" "${!name:-}"; done
   } > "$work/job/settings"

@@ -198,6 +198,7 @@ function runLab(name: string, files: readonly string[], settings: Record<string,
         LAB_TIMEOUT: `${LAB_TIMEOUT_S}`,
         WARDER_TEST_REPORT: "/lab/out/report.json",
         WARDER_KVM_SPEED: "fast",
+        ...(process.stdout.isTTY ? { WARDER_TEST_COLUMNS: `${process.stdout.columns}` } : {}),
       }),
     ),
   );

@@ -6,6 +6,7 @@
  * @module
  */
 
+export type { Reporter } from "./lifecycle/open.ts";
 export { type Cancellable, Vm } from "./lifecycle/vm.ts";
 export { type RunOptions, Warder, type WarderOptions } from "./lifecycle/warder.ts";
 export {
@@ -16,14 +17,13 @@ export {
   startFirecracker,
   stopFirecracker,
 } from "./simple/firecracker-process.ts";
-export type { Reporter } from "./simple/hosts.ts";
 export { apiSocketPath, buildJailerArgs } from "./simple/jailer-args.ts";
 export { jailerAvailable } from "./simple/jailer-available.ts";
 export { defaultJailerConfig, type JailerConfig, jailerConfig, validateJailerConfig } from "./simple/jailer-config.ts";
 export { JailerProcess, startWithJailer } from "./simple/jailer-process.ts";
 export type { CallOptions } from "./simple/running-vm.ts";
 export { SandboxedProcess } from "./simple/sandboxed-process.ts";
-export { INSECURE_WARNING, type StartOptions } from "./simple/start.ts";
+export { INSECURE_WARNING, type StartWithJailerOptions } from "./simple/start.ts";
 export {
   defaultVmConfig,
   type SandboxOverrides,

@@ -7,9 +7,9 @@ const TICK_MS = 500;
 /** Tells on a terminal, in one line that is overwritten, what takes long; nothing in a pipe, nothing for what is quick. */
 export class Progress implements Disposable {
   readonly #terminal: Terminal;
-  readonly #began = performance.now();
   readonly #timer: NodeJS.Timeout | undefined;
   #text: string;
+  #elapsedMs = 0;
   #isShown = false;
 
   /** @param text - What is done, such as `starting vm-1`. */
@@ -32,10 +32,10 @@ export class Progress implements Disposable {
   }
 
   #show(): void {
-    const elapsedMs = performance.now() - this.#began;
-    if (elapsedMs < PATIENCE_MS) return;
+    this.#elapsedMs += TICK_MS;
+    if (this.#elapsedMs < PATIENCE_MS) return;
     this.#isShown = true;
-    const line = `${this.#text} … ${Math.round(elapsedMs / 1000)} s`;
+    const line = `${this.#text} … ${Math.floor(this.#elapsedMs / 1000)} s`;
     this.#terminal.stderr.write(`${CLEAR_LINE}${paint(this.#terminal.stderr, "dim", line)}`);
   }
 }

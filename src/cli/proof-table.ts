@@ -3,8 +3,11 @@ import type { VmView } from "../vm/view.ts";
 import { formatDuration } from "./format.ts";
 import { formatTable, harmless, type Output, paint, printTable, type Terminal, type Tone } from "./terminal.ts";
 
-/** Most characters of a value in the table; the whole stands in `--json`. */
-const VALUE_WIDTH = 60;
+/** Most and least characters of a value in the table, by the room there is; the whole stands in `--json`. */
+const VALUE_WIDTH_MAX = 60;
+const VALUE_WIDTH_MIN = 16;
+/** What the other columns and the gaps between them take. */
+const OTHER_WIDTH = 32;
 
 /** A row of the table: a control as it was in both phases, or in one. */
 export interface ProofRow extends Omit<Control, "phase"> {
@@ -34,10 +37,12 @@ function isSame(left: Control, right: Control): boolean {
 export function printProof(terminal: Terminal, view: VmView, output: Output = terminal.stdout): void {
   const { isolation } = view;
   if (isolation === null) return;
+  const room = Math.floor((output.columns - OTHER_WIDTH) / 2);
+  const width = Math.min(VALUE_WIDTH_MAX, Math.max(VALUE_WIDTH_MIN, room));
   const rows = proofRows(isolation.controls).map((row) => [
     row.phase === undefined ? row.name : `${row.name} (${row.phase})`,
-    shorten(row.wanted),
-    shorten(row.found),
+    shorten(row.wanted, width),
+    shorten(row.found, width),
     row.ok ? paint(output, "good", "ok") : paint(output, "bad", "GAP"),
   ]);
   printTable(terminal, ["CONTROL", "WANTED", "FOUND", ""], rows, output);
@@ -59,9 +64,9 @@ export function toneOf(level: IsolationLevel): Tone {
   return level === "proven" ? "good" : level === "partial" ? "warn" : "bad";
 }
 
-function shorten(value: string): string {
+function shorten(value: string, width: number): string {
   const shown = harmless(value).replaceAll("\n", " ");
-  return shown.length <= VALUE_WIDTH ? shown : `${shown.slice(0, VALUE_WIDTH - 1)}…`;
+  return shown.length <= width ? shown : `${shown.slice(0, width - 1)}…`;
 }
 
 /** Prints how long each step of the start took. */

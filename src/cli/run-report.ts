@@ -15,7 +15,10 @@ export function tellStart(view: VmView, wishes: Wishes, terminal: Terminal, cons
   if (wishes.quiet || (isTableWanted(wishes) && !isNow(wishes))) return;
   console?.breakLine();
   if (isTableWanted(wishes)) printProof(terminal, view, tableOutput(wishes, terminal));
-  else printNote(terminal, verdict(view, terminal.stderr));
+  else {
+    printNote(terminal, verdict(view, terminal.stderr));
+    for (const gap of view.isolation?.gaps ?? []) printNote(terminal, `  gap: ${harmless(gap)}`);
+  }
 }
 
 /** Tells how a VM ended, and what it was concluded from where that was not by itself. */

@@ -8,6 +8,8 @@ export interface Output {
   readonly color: boolean;
   /** Bytes that were written and are not taken yet. */
   readonly pendingBytes: number;
+  /** Characters in a line; unlimited where nobody looks. */
+  readonly columns: number;
   write(chunk: string | Uint8Array): void;
 }
 
@@ -32,7 +34,7 @@ const codes: Readonly<Record<Tone, readonly [number, number]>> = {
 
 /** A stream of Node's, as far as it is used here. */
 type NodeStream = Pick<NodeJS.WriteStream, "write" | "writableLength"> &
-  Partial<Pick<NodeJS.WriteStream, "isTTY" | "hasColors">>;
+  Partial<Pick<NodeJS.WriteStream, "isTTY" | "hasColors" | "columns">>;
 
 /** This process's streams. Node's own look at `NO_COLOR`, `FORCE_COLOR` and `TERM` says whether a terminal is coloured. */
 export function openTerminal(stdout: NodeStream, stderr: NodeStream, allowColor: boolean): Terminal {
@@ -46,6 +48,9 @@ function toOutput(stream: NodeStream, allowColor: boolean): Output {
     color: allowColor && isTTY && stream.hasColors?.() === true,
     get pendingBytes() {
       return stream.writableLength;
+    },
+    get columns() {
+      return isTTY ? (stream.columns ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
     },
     write: (chunk) => void stream.write(chunk),
   };

@@ -53,11 +53,15 @@ const path = z.string().superRefine((value, context) => {
   const problem = pathProblem(value);
   if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
 });
+const within = (least: number, most: number, problem = `must be ${least} to ${most}`) =>
+  z.int(problem).min(least, problem).max(most, problem);
 const wholeNumber = (least: number, most: number) =>
   z
     .union([z.number(), z.string().regex(/^\d+$/, "must be a whole number").transform(Number)])
-    .pipe(z.int().min(least).max(most));
+    .pipe(within(least, most));
 
+const RANGE_FORM = "must be the first id, from 1 on, and how many, such as 500000:10000";
+const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
 const yesOrNo = z.union([z.boolean(), z.stringbool()], "must be true or false");
 
 /** Name of each setting in the environment, and how it is read. */
@@ -71,7 +75,7 @@ const settings = {
     variable: "WARDER_UID_RANGE",
     schema: z
       .union([z.string().transform(parseRange), z.strictObject({ first: z.int(), count: z.int() })])
-      .pipe(z.strictObject({ first: z.int().min(1).max(0xfffffffe), count: z.int().min(1).max(1_000_000) })),
+      .pipe(z.strictObject({ first: within(1, 0xfffffffe, RANGE_FORM), count: within(1, 1_000_000, RANGE_FORM) })),
   },
   parentCgroup: {
     variable: "WARDER_PARENT_CGROUP",
@@ -86,7 +90,7 @@ const settings = {
   cgroupVersion: { variable: "WARDER_CGROUP_VERSION", schema: wholeNumber(1, 2) },
   consoleLimitBytes: { variable: "WARDER_CONSOLE_LIMIT_BYTES", schema: wholeNumber(4096, 1024 * MIB) },
   logLimitBytes: { variable: "WARDER_LOG_LIMIT_BYTES", schema: wholeNumber(4096, 1024 * MIB) },
-  logLevel: { variable: "WARDER_LOG_LEVEL", schema: z.enum(["debug", "info", "warn", "error", "silent"]) },
+  logLevel: { variable: "WARDER_LOG_LEVEL", schema: z.enum(logLevels, `must be one of ${logLevels.join(", ")}`) },
 } as const;
 
 /**

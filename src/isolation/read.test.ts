@@ -41,6 +41,7 @@ function proveWith(
 const happenings: Record<string, (tree: ProcTree) => void> = {
   "is gone": (tree) => tree.remove("proc/4242"),
   "is a zombie": (tree) => tree.edit(tree.ofProcess("stat"), ") S ", ") Z "),
+  "is dead": (tree) => tree.edit(tree.ofProcess("stat"), ") S ", ") X "),
   "is another that has got its pid": (tree) => tree.edit(tree.ofProcess("stat"), " 117366 ", " 117367 "),
   "exits, and has no memory and descriptors any more": (tree) => {
     tree.edit(tree.ofProcess("stat"), " 4194560 ", " 4194564 ");
@@ -142,6 +143,17 @@ test("a thread and a descriptor that are gone when they are read are left out", 
   const foundOf = (name: string) => controls.find((control) => control.name === name)?.found;
   assert.equal(foundOf("threads"), "firecracker, fc_api, fc_vcpu 0");
   assert.match(foundOf("descriptors") ?? "", /anonymous inode × 2/);
+});
+
+test("a thread that ends, and a cgroup that is removed, while they are read are not taken for the process's end", () => {
+  using tree = new ProcTree("running");
+  const host = observe(tree.host, (_method, path) => {
+    if (path.endsWith("/4246/cgroup")) throw Object.assign(new Error("no such process"), { code: "ESRCH" });
+    if (path.endsWith("/pids.max")) throw Object.assign(new Error("no such device"), { code: "ENODEV" });
+  });
+  const { controls, vanished } = proveRunning(host, tree.process, tree.wanted);
+  const wrong = controls.filter((control) => !control.ok).map(({ name, found }) => [name, found]);
+  assert.deepEqual([wrong, vanished], [[["limit.pids", "not set"]], false]);
 });
 
 test("a thread that exits, and so has lost its cgroups, is left out", () => {

@@ -53,6 +53,15 @@ const wordings: [phase: ControlPhase, name: string, spoil: (tree: ProcTree) => v
   ],
 ];
 
+test("threads that are all wrong, but not alike, are each named", () => {
+  using tree = new ProcTree("running");
+  setOnAll(tree, "0");
+  tree.setStatus("Seccomp", "1", tree.vcpuTid);
+  const { controls } = proveRunning(tree.host, tree.process, tree.wanted);
+  const found = controls.find((control) => control.name === "seccomp")?.found ?? "";
+  assert.equal(found.split("; ").length, 4);
+});
+
 for (const [phase, name, spoil, found] of wordings) {
   test(`${phase}: ${name}: ${found}`, () => {
     using tree = new ProcTree(phase);

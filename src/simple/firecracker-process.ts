@@ -15,11 +15,11 @@ import type { Guest } from "./jailer-args.ts";
 import { TERMINATE_TIMEOUT_MS } from "./jailer-process.ts";
 import type { CallOptions, RunningVm } from "./running-vm.ts";
 import { SandboxedProcess } from "./sandboxed-process.ts";
-import { type StartOptions, startSandboxed } from "./start.ts";
+import { type StartWithJailerOptions, startSandboxed } from "./start.ts";
 import { type SandboxOverrides, sandboxedVmProblems, toJailerConfig, type VmConfig } from "./vm-config.ts";
 
 /** How a VM is started. */
-export interface StartFirecrackerOptions extends StartOptions {
+export interface StartFirecrackerOptions extends StartWithJailerOptions {
   /** What of the sandbox does not follow from the VM: binaries, directory of jails, network namespace … */
   readonly sandbox?: SandboxOverrides;
 }

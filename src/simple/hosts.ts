@@ -1,12 +1,10 @@
+import type { Reporter } from "../lifecycle/open.ts";
 import { openThisMachine } from "../lifecycle/this-machine.ts";
 import type { Vm } from "../lifecycle/vm.ts";
-import { type RunOptions, Warder, type WarderOptions } from "../lifecycle/warder.ts";
+import { type RunOptions, Warder } from "../lifecycle/warder.ts";
 import type { HostPath } from "../vm/path.ts";
 import type { ProcessIdentity } from "../vm/process.ts";
 import type { VmSpecInput } from "../vm/spec.ts";
-
-/** Gets warnings, and notes of what happens. */
-export type Reporter = NonNullable<WarderOptions["reporter"]>;
 
 /** What a VM needs of a host that is opened for it. VMs with the same share one. */
 export interface HostSettings {

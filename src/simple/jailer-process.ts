@@ -13,7 +13,7 @@ import { type HostPool, sharedHosts } from "./hosts.ts";
 import type { JailerConfig } from "./jailer-config.ts";
 import type { CallOptions } from "./running-vm.ts";
 import { SandboxedProcess } from "./sandboxed-process.ts";
-import { type StartOptions, startSandboxed } from "./start.ts";
+import { type StartWithJailerOptions, startSandboxed } from "./start.ts";
 
 /** How long a process may take to end after SIGTERM, where the caller says nothing. */
 export const TERMINATE_TIMEOUT_MS = 5_000;
@@ -33,7 +33,7 @@ export const TERMINATE_TIMEOUT_MS = 5_000;
  * // PUT /boot-source, /drives/rootfs and /actions on process.apiSocket, then:
  * const { level } = await process.prove(); // "proven"
  */
-export function startWithJailer(config: JailerConfig, options: StartOptions = {}): Promise<JailerProcess> {
+export function startWithJailer(config: JailerConfig, options: StartWithJailerOptions = {}): Promise<JailerProcess> {
   return startWithJailerOn(sharedHosts, config, options);
 }
 
@@ -41,7 +41,7 @@ export function startWithJailer(config: JailerConfig, options: StartOptions = {}
 export async function startWithJailerOn(
   pool: HostPool,
   config: JailerConfig,
-  options: StartOptions,
+  options: StartWithJailerOptions,
 ): Promise<JailerProcess> {
   return new JailerProcess(await startSandboxed(config, {}, options, pool));
 }
@@ -74,6 +74,8 @@ export class JailerProcess extends SandboxedProcess {
    * Sends SIGKILL and waits until the process has ended and everything of it is gone. Fine if it has ended already.
    *
    * @throws {@link WarderError} `process-stuck` where the kernel does not end it within `timeoutMs` (default 10000).
+   * @example
+   * await process.terminate({ timeoutMs: 1_000 }).catch(() => process.forceKill());
    */
   async forceKill({ signal, timeoutMs }: CallOptions = {}): Promise<void> {
     const ladder = timeoutMs === undefined ? killLadder : ([{ method: "sigkill", timeoutMs }] as const);

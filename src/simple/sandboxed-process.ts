@@ -56,6 +56,9 @@ export abstract class SandboxedProcess implements AsyncDisposable {
    * proof a whole one.
    *
    * @throws {@link WarderError} `isolation-gap` where the policy is strict: the process is killed then.
+   * @example
+   * const { level, gaps } = await process.prove();
+   * if (level !== "proven") console.warn(gaps);
    */
   prove(options: CallOptions = {}): Promise<IsolationReport> {
     return this.#vm.prove(options);
@@ -65,6 +68,8 @@ export abstract class SandboxedProcess implements AsyncDisposable {
    * Settles with how and why it ended, once it has and everything of it is gone.
    *
    * @throws {@link WarderError} `aborted`, `deadline-exceeded`; `cleanup-failed`.
+   * @example
+   * const { cause, evidence } = await process.wait({ timeoutMs: 60_000 });
    */
   wait(options: CallOptions = {}): Promise<VmExit> {
     return this.#vm.wait(options);

@@ -1,15 +1,16 @@
+import type { Reporter } from "../lifecycle/open.ts";
 import { WarderError } from "../vm/error.ts";
 import type { IsolationPolicy } from "../vm/isolation.ts";
 import type { HostPath } from "../vm/path.ts";
 import { contexts, inContext, refuseInvalid } from "./context.ts";
-import type { HostPool, HostSettings, OpenHost, Reporter, VmOnHost } from "./hosts.ts";
+import type { HostPool, HostSettings, OpenHost, VmOnHost } from "./hosts.ts";
 import { type Guest, toSpecInput } from "./jailer-args.ts";
 import { findJailer } from "./jailer-available.ts";
 import { type JailerConfig, jailerConfigProblems } from "./jailer-config.ts";
 import { type CallOptions, RunningVm } from "./running-vm.ts";
 
 /** How a start is watched, and given up. */
-export interface StartOptions extends CallOptions {
+export interface StartWithJailerOptions extends CallOptions {
   /** Most milliseconds until the VM is ready and proven, 100 to 600000. Default 30000. */
   readonly timeoutMs?: number;
   /**
@@ -36,7 +37,7 @@ export const INSECURE_WARNING = "Jailer not available, starting without sandboxi
 export async function startSandboxed(
   config: JailerConfig,
   guest: Guest,
-  options: StartOptions,
+  options: StartWithJailerOptions,
   pool: HostPool,
 ): Promise<RunningVm> {
   refuseAborted(options.signal, config.jailerId);
@@ -56,7 +57,7 @@ function refuseAborted(signal: AbortSignal | undefined, id: string): void {
   if (signal?.aborted === true) throw WarderError.from(signal.reason, "aborted", `starting ${id}`);
 }
 
-function settingsOf(config: JailerConfig, jailer: HostPath | undefined, options: StartOptions): HostSettings {
+function settingsOf(config: JailerConfig, jailer: HostPath | undefined, options: StartWithJailerOptions): HostSettings {
   return {
     firecracker: config.execFile,
     chrootBase: config.chrootBaseDir,
@@ -68,7 +69,7 @@ function settingsOf(config: JailerConfig, jailer: HostPath | undefined, options:
 }
 
 /** Where going on without the jailer is not allowed at all, the core says so: it alone knows the policy. */
-function warnOrRefuse(host: OpenHost, config: JailerConfig, { isolation = "degrade" }: StartOptions): void {
+function warnOrRefuse(host: OpenHost, config: JailerConfig, { isolation = "degrade" }: StartWithJailerOptions): void {
   if (host.isProduction || isolation === "strict") return;
   if (config.netns !== undefined) {
     throw new WarderError("unjailed-refused", {
@@ -85,7 +86,7 @@ async function run(
   config: JailerConfig,
   guest: Guest,
   jailed: boolean,
-  { isolation: policy = "degrade", signal, onConsole, timeoutMs }: StartOptions,
+  { isolation: policy = "degrade", signal, onConsole, timeoutMs }: StartWithJailerOptions,
 ): Promise<VmOnHost> {
   const manner = { jailed, policy, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
   try {

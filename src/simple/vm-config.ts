@@ -82,6 +82,8 @@ function memoryLimitMbOf({ memoryMb, kernelPath }: VmConfig): number {
  * Checks what runs in a VM. Whether its files can be used is looked at by the start.
  *
  * @throws {@link WarderError} `invalid-argument` with all problems in `fields`.
+ * @example
+ * validateVmConfig(vmConfig("vm-1", { memoryMb: 64 })); // Memory must be at least 128 MB, got 64
  */
 export function validateVmConfig(config: VmConfig): void {
   refuseProblems(`checking the configuration of ${config.vmId}`, vmConfigProblems(config));

@@ -28,7 +28,7 @@ export interface Drive {
 export interface VmSpec {
   /** Absent: Warder makes one. */
   readonly id?: VmId;
-  /** `probe` is the built-in guest of a few KB. `none`: see {@link isApiOnly}. */
+  /** `probe`: the built-in guest of a few KB. `none`: no guest; Firecracker waits for its configuration on its API. */
   readonly kernel: HostPath | "probe" | "none";
   readonly initrd?: HostPath;
   readonly bootArgs: string;

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { Step } from "../../src/lifecycle/engine.ts";
 import { apiOnlySteps } from "../../src/lifecycle/start.ts";
 import type { StartContext } from "../../src/lifecycle/start-context.ts";
+import type { Vm } from "../../src/lifecycle/vm.ts";
 import { isWarderError } from "../../src/vm/error.ts";
 import { requires } from "../support/capability.ts";
 import { guest, openFixture } from "../support/warder-fixture.ts";
@@ -134,4 +135,41 @@ test("a booted VM can be proven again at any time", requires("root", "kvm", "rea
     again.controls.map(({ name }) => name),
     first?.controls.map(({ name }) => name),
   );
+});
+
+describe("a limit that somebody lifts after the start", real, () => {
+  const lift = (vm: Vm) => writeFileSync(`${vm.record.cgroup?.directories.pids}/pids.max`, "max");
+
+  test("is found by the next proof, and ends a strict VM", async () => {
+    await using fixture = await openFixture();
+    const before = fixture.snapshot();
+    const vm = await fixture.warder.run({ ...input, policy: "strict" });
+    lift(vm);
+    await assert.rejects(vm.prove(), (error) => {
+      assert.ok(isWarderError(error) && error.code === "isolation-gap", String(error));
+      assert.match(error.message, /limit\.pids: wanted 1024, found max/);
+      return true;
+    });
+    assert.equal(vm.inspect().exit?.cause, "killed");
+    assert.equal(vm.inspect().isolation?.level, "degraded");
+    assert.deepEqual(fixture.snapshot(), before);
+  });
+
+  test("is named, and no more, where the policy is degrade", async () => {
+    await using fixture = await openFixture();
+    const vm = await fixture.warder.run({ ...input, policy: "degrade" });
+    lift(vm);
+    const { level, gaps } = await vm.prove();
+    assert.equal(level, "degraded");
+    assert.ok(gaps.includes("limit.pids: wanted 1024, found max"));
+    assert.equal(vm.state, "running");
+  });
+
+  test("ends a VM in production, whatever its policy is", async () => {
+    await using fixture = await openFixture({ production: true });
+    const vm = await fixture.warder.run({ ...input, policy: "degrade" });
+    lift(vm);
+    await assert.rejects(vm.prove(), (error) => isWarderError(error) && error.code === "isolation-gap");
+    assert.equal(vm.state, "exited");
+  });
 });

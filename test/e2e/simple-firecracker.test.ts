@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { isVmRunning, isWarderError, startFirecracker, stopFirecracker, vmConfig } from "../../src/index.ts";
 import { requires } from "../support/capability.ts";
@@ -23,6 +23,31 @@ test("test_start_and_stop_flow", real, async () => {
   assert.ok(!existsSync(vm.socketPath));
   assert.deepEqual(await fixture.leftovers(), nothing);
 });
+
+test("a hundred starts and stops leave nothing, on the host or open in this process", real, async () => {
+  await using fixture = openSimple();
+  const options = { ...fixture.options, sandbox: fixture.sandbox };
+  const round = async (number: number) => {
+    const ids = Array.from({ length: 10 }, (_, index) => `cycle-${number}-${index}`);
+    const vms = await Promise.all(ids.map((id) => startFirecracker(vmConfig(id), options)));
+    await Promise.all(vms.map((vm) => stopFirecracker(vm)));
+  };
+  const openFiles = () => readdirSync("/proc/self/fd").map((name) => `${name} ${targetOf(name)}`);
+  await round(0);
+  const before = openFiles();
+  for (let number = 1; number < 10; number++) await round(number);
+  assert.deepEqual(openFiles(), before);
+  assert.deepEqual(await fixture.leftovers(), nothing);
+});
+
+/** What a descriptor leads to; the one that reads the list itself is gone by then. */
+function targetOf(descriptor: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`);
+  } catch {
+    return "gone";
+  }
+}
 
 describe("startFirecracker() with a kernel", booting, () => {
   test("boots it, proven, with its console and room for Firecracker itself", async () => {

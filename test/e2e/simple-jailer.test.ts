@@ -1,6 +1,18 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { describe, test } from "node:test";
 import {
   apiSocketPath,
@@ -13,10 +25,14 @@ import {
   startWithJailer,
 } from "../../src/index.ts";
 import { requires } from "../support/capability.ts";
+import { realBinaries } from "../support/capability-probes.ts";
 import { guest } from "../support/warder-fixture.ts";
 import { callApi, freeze, nothing, openSimple, type SimpleFixture, statusOf } from "./simple-fixture.ts";
 
 const real = requires("root", "real-binaries");
+
+/** The user `nobody`, everywhere. */
+const NOBODY = 65_534;
 
 const start = (fixture: SimpleFixture, id: string, overrides: Partial<JailerConfig> = {}) =>
   startWithJailer(jailerConfig(id, { ...fixture.sandbox, ...overrides }), fixture.options);
@@ -254,6 +270,30 @@ describe("without a jailer", real, () => {
     assert.ok(!existsSync(fixture.sandbox.chrootBaseDir ?? ""), "no directory of jails was made for it");
   });
 
+  test("an ordinary user can develop: no root, no directory of jails", async (t) => {
+    const directory = mkdtempSync("/tmp/warder-simple-user-");
+    t.after(() => rmSync(directory, { recursive: true }));
+    chmodSync(directory, 0o755);
+    const execFile = `${directory}/firecracker`;
+    copyFileSync(realBinaries()?.firecracker ?? "", execFile);
+    mkdirSync(`${directory}/home`);
+    chownSync(`${directory}/home`, NOBODY, NOBODY);
+    const program = `
+      import { startWithJailer, jailerConfig } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).href)};
+      const overrides = { execFile: ${JSON.stringify(execFile)}, jailerBinary: "/nowhere/jailer" };
+      const vm = await startWithJailer(jailerConfig("user", overrides), { stateDir: "${directory}/home/state" });
+      console.log(vm.jailed, vm.isolation.level, await vm.isRunning());
+      await vm.terminate();
+      console.log(vm.inspect().exit.signal);`;
+    const { stdout, stderr, status } = spawnSync(
+      process.execPath,
+      ["--disable-warning=ExperimentalWarning", "--input-type=module", "--eval", program],
+      { uid: NOBODY, gid: NOBODY, encoding: "utf8", cwd: "/", env: { PATH: process.env.PATH } },
+    );
+    assert.equal(stdout, "false unjailed true\nSIGTERM\n", stderr);
+    assert.equal(status, 0);
+  });
+
   test("a socket of somebody else's is left alone", async () => {
     await using fixture = openSimple();
     writeFileSync("/tmp/firecracker-foreign.sock", "");
@@ -262,7 +302,7 @@ describe("without a jailer", real, () => {
       await assert.rejects(work, fails("jail-exists", /\/tmp\/firecracker-foreign\.sock/));
       assert.ok(existsSync("/tmp/firecracker-foreign.sock"));
     } finally {
-      execFileSync("rm", ["-f", "/tmp/firecracker-foreign.sock"]);
+      rmSync("/tmp/firecracker-foreign.sock", { force: true });
     }
   });
 

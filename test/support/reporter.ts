@@ -26,13 +26,13 @@ export interface RunReport {
 const TICK_MS = 1000;
 
 async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
-  const { isTTY, columns } = process.stdout;
-  const view = isTTY ? new TerminalView(columns) : pipeView;
+  const columns = terminalColumns();
+  const view = columns === undefined ? pipeView : new TerminalView(columns);
   const tally = new Tally();
   const problems: string[] = [];
   let coverage: Coverage | undefined;
 
-  for await (const event of isTTY ? withTicks(source, TICK_MS) : source) {
+  for await (const event of columns === undefined ? source : withTicks(source, TICK_MS)) {
     if (event !== "tick") {
       if (event.type === "test:coverage") coverage = event.data.summary;
       problems.push(...problemsIn(event));
@@ -63,6 +63,13 @@ export function endText({ records, problems }: RunReport): string {
     ...failedLines(records, problems),
     countsText({ ...counts, failed: counts.failed + problems.length }),
   ]);
+}
+
+/** The width of the terminal that the output goes to, which in the lab only scripts/test.ts can tell; none in a pipe. */
+function terminalColumns(): number | undefined {
+  if (process.stdout.isTTY) return process.stdout.columns;
+  const told = process.env.WARDER_TEST_COLUMNS;
+  return told === undefined ? undefined : Number.parseInt(told, 10);
 }
 
 /** Errors of the run itself. Those about coverage are told with the coverage. */

@@ -12,7 +12,7 @@ export interface GcRequest extends CommonRequest {
 }
 
 /** What became of a leftover. */
-export type GcAction = "removed" | "would be removed" | "still there" | "foreign";
+export type GcAction = "removed" | "settled" | "would be removed" | "would be settled" | "still there" | "foreign";
 
 /** One leftover as `gc --json` shows it. */
 export interface GcEntry extends Leftover {
@@ -47,14 +47,18 @@ export async function gc(request: GcRequest, terminal: Terminal): Promise<number
   return failures.length > 0 || entries.some(({ action }) => action === "still there") ? 1 : 0;
 }
 
-function actionOn({ own, name }: Leftover, after: ReadonlySet<string>, dryRun: boolean): GcAction {
+/** A record stays, with why its VM ended; `warder rm` forgets it. */
+function actionOn({ own, kind, name }: Leftover, after: ReadonlySet<string>, dryRun: boolean): GcAction {
   if (!own) return "foreign";
-  if (dryRun) return "would be removed";
-  return after.has(name) ? "still there" : "removed";
+  if (dryRun) return kind === "record" ? "would be settled" : "would be removed";
+  if (after.has(name)) return "still there";
+  return kind === "record" ? "settled" : "removed";
 }
 
 const tones: Readonly<Record<GcAction, Tone>> = {
   removed: "good",
+  settled: "good",
+  "would be settled": "warn",
   "would be removed": "warn",
   "still there": "bad",
   foreign: "dim",
