@@ -1,6 +1,6 @@
 import type { FirecrackerClient } from "../firecracker/client.ts";
 import type { PhaseProof } from "../isolation/prove.ts";
-import type { WantedIsolation } from "../isolation/wanted.ts";
+import type { FileIdentity, WantedIsolation } from "../isolation/wanted.ts";
 import type { JailUser } from "../jailer/jail.ts";
 import type { Launch } from "../jailer/launch.ts";
 import type { IsolationReport } from "../vm/isolation.ts";
@@ -26,6 +26,8 @@ export interface StartContext {
   record?: VmRecord;
   /** Directories that were made by this very start, and are its to remove. */
   madeJail?: boolean;
+  /** Of the jail's root, as it was made: what is put in its place later is not it. */
+  rootIdentity?: FileIdentity;
   launch?: Launch;
   drains?: Drains;
   /** Descriptor on which Firecracker waits for its configuration. */

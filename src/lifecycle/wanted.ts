@@ -23,7 +23,7 @@ export function wantedIsolation(context: StartContext): WantedIsolation {
   return {
     id: plan.id,
     ...(spec.jailed
-      ? { jail: { ...user, root: layout.root, rootIdentity: identityOf(layout.root), execName: layout.execName } }
+      ? { jail: { ...user, root: layout.root, rootIdentity: need(context, "rootIdentity"), execName: layout.execName } }
       : {}),
     ...(spec.netns === undefined ? {} : { netns: spec.netns }),
     newPidNamespace: spec.newPidNamespace,

@@ -1,3 +1,5 @@
+import type { Host } from "../../host/host.ts";
+import { type FileIdentity, toFileIdentity } from "../../isolation/wanted.ts";
 import {
   claimDirectory,
   fifosOf,
@@ -7,6 +9,7 @@ import {
   placeFifos,
   removeJail,
 } from "../../jailer/jail.ts";
+import type { HostPath } from "../../vm/path.ts";
 import type { Step } from "../engine.ts";
 import { need, type StartContext } from "../start-context.ts";
 
@@ -34,6 +37,13 @@ async function buildJailed(context: StartContext): Promise<void> {
   const user = need(context, "user");
   const spare = await machinery.spareFifos.take(Object.keys(fifosOf(plan.layout)).length);
   fillJail(machinery.host, plan.layout, user);
+  context.rootIdentity = identityOf(machinery.host, plan.layout.root);
   placeFifos(machinery.host, plan.layout, user, spare);
   linkJail(machinery.host, plan.layout, plan.cgroup?.placement);
+}
+
+function identityOf(host: Host, path: HostPath): FileIdentity {
+  const facts = host.files.inspect(path);
+  if (facts === undefined) throw new TypeError(`${path} was made and is not there`);
+  return toFileIdentity(facts);
 }

@@ -13,6 +13,7 @@ export const proveJail: Step<StartContext> = {
     const { machinery, plan } = context;
     context.wanted = wantedIsolation(context);
     context.heldProof = proveHeld(machinery.host, need(context, "process"), context.wanted);
+    if (context.heldProof.vanished) throw endedWhileProven(plan.id);
     if (plan.spec.jailed) refuseGaps(context, context.heldProof);
   },
 };
@@ -59,8 +60,18 @@ async function lookAtGuest(context: StartContext): Promise<PhaseProof | undefine
   return (await endsSoon(context)) ? undefined : second;
 }
 
-function isSettled({ controls }: PhaseProof): boolean {
+function isSettled({ controls, unread, vanished }: PhaseProof): boolean {
+  // Threads end before their process does: one that is missing is unread, not a gap.
+  if (!vanished && unread.includes("threads")) return false;
   return controls.every(({ name, ok }) => ok || !unsettledControls.has(name));
+}
+
+function endedWhileProven(id: string): WarderError {
+  return new WarderError("firecracker-failed", {
+    doing: `proving the isolation of ${id}`,
+    why: "its process ended while it waited for its configuration",
+    cure: "Look for who killed it: the kernel's log names processes it ended for want of memory",
+  });
 }
 
 function reportOf(context: StartContext, running: PhaseProof | undefined): IsolationReport {
