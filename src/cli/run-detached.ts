@@ -67,7 +67,7 @@ async function awaitStart(
   if (signal.aborted) giveUp();
   signal.addEventListener("abort", giveUp, { once: true });
   try {
-    const answer = parseAnswer(await monitor.answer) ?? (await withoutAnswer(monitor));
+    const answer = parseAnswer(await monitor.answer) ?? (await withoutAnswer(monitor, signal));
     for (const { message, details } of answer.warnings) warn(terminal, message, details);
     if ("view" in answer) return answer.view;
     throw inFlagNames(reviveError(answer.error, signal.aborted ? signal.reason : undefined), request);
@@ -80,11 +80,14 @@ function parseAnswer(line: string | undefined): MonitorAnswer | undefined {
   return line === undefined ? undefined : (JSON.parse(line) as MonitorAnswer);
 }
 
-async function withoutAnswer(monitor: Background): Promise<never> {
-  const { code, signal } = await monitor.exited;
+async function withoutAnswer(monitor: Background, interruption: AbortSignal): Promise<never> {
+  const exit = await monitor.exited;
+  const doing = "starting a VM in the background";
+  // It was told to end before it could listen.
+  if (interruption.aborted) throw WarderError.from(interruption.reason, "aborted", doing);
   throw new WarderError("internal", {
-    doing: "starting a VM in the background",
-    why: `its monitor ended with ${signal ?? `status ${code}`} before it answered: ${monitor.complaints.trim() || "it said nothing"}`,
+    doing,
+    why: `its monitor ended with ${exit.signal ?? `status ${exit.code}`} before it answered: ${monitor.complaints.trim() || "it said nothing"}`,
     cure: "`warder gc` removes what it may have left",
   });
 }

@@ -39,11 +39,17 @@ async function start(
 ): Promise<Vm> {
   const what = `starting ${request.spec.id ?? "a VM"}`;
   using progress = new Progress(terminal, what);
+  let isLaunched = false;
   try {
     return await warder.run(withHostSocket(request.spec, warder.machinery.settings.stateDir), {
       signal,
-      onStep: ({ step }) => progress.update(`${what} (after ${step})`),
+      onStep({ step }) {
+        isLaunched ||= step === "launch";
+        progress.update(`${what} (after ${step})`);
+      },
       onConsole(chunk) {
+        // Before Firecracker runs it is the jailer that speaks, and only of its failure, which the error quotes.
+        if (!isLaunched) return;
         progress[Symbol.dispose]();
         console.show(chunk);
       },

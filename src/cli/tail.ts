@@ -1,24 +1,9 @@
 const LINE_FEED = 0x0a;
 
-/**
- * Shows the last lines of what a source yields, and gives what it returns. What is kept of a VM's output is bounded, so
- * the whole of it may be held here.
- */
-export function lastLines<End>(
-  source: Generator<Uint8Array, End>,
-  lines: number,
-  sink: { show(chunk: Uint8Array): void },
-): End {
-  const chunks: Uint8Array[] = [];
-  for (;;) {
-    const next = source.next();
-    if (next.done === true) {
-      const whole = Buffer.concat(chunks);
-      sink.show(whole.subarray(startOfTail(whole, lines)));
-      return next.value;
-    }
-    chunks.push(next.value);
-  }
+/** The last lines of what is kept of a VM's output, which is bounded, so that the whole of it may be held here. */
+export function lastLines(chunks: Iterable<Uint8Array>, lines: number): Uint8Array {
+  const whole = Buffer.concat([...chunks]);
+  return whole.subarray(startOfTail(whole, lines));
 }
 
 /** Where the last so many lines begin. A line without its end at the very last counts as one. */

@@ -67,14 +67,16 @@ export interface Files {
   readText(path: string, maxBytes?: number): string;
   /** First bytes of a file; opened without following a link at its end. */
   readHead(path: string, bytes: number): Uint8Array;
-  /** At most `bytes` of a file from an offset on; opened without following a link at its end. */
-  readSlice(path: string, offset: number, bytes: number): Uint8Array;
+  /** Holds a file open for reading: it stays the same one whatever becomes of its name. No link at its end is followed. */
+  openReader(path: string): FileReader;
   /** Creates a file, which must not exist, or replaces it as a whole (`replace`: through a temporary file and rename). */
   writeText(path: string, text: string, options: Ownership & { readonly replace?: boolean }): void;
   /** Writes a new file, for its owner alone (mode 0600), from bytes as they come. What was written stays where it fails. */
   writeStream(path: string, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
   /** Writes to a file that is there: a file of `/sys` or `/proc`. */
   writeControl(path: string, text: string): void;
+  /** The same in a thread of its own, begun before this returns: for what takes the kernel milliseconds. */
+  writeControlAside(path: string, text: string): Promise<void>;
   /** Makes a directory; true where it was made, false where a directory was there (which is then left as it is). */
   ensureDirectory(path: string, ownership: Ownership): boolean;
   /** Makes a directory, which must not exist. */
@@ -106,17 +108,21 @@ export interface Files {
   watch(directory: string, onChange: (name: string) => void, signal: AbortSignal): void;
 }
 
+/** A file that is held open. */
+export interface FileReader {
+  /** Not used again for another file as long as this one is held open. */
+  readonly inode: number;
+  /** At most `bytes` from an offset on; none at the end. */
+  read(offset: number, bytes: number): Uint8Array;
+  close(): void;
+}
+
 /** FIFOs, which carry consoles and logs: they outlive a manager, and drop instead of growing. */
 export interface Fifos {
   /** Makes FIFOs of which none may exist, in one go, owned by this process and for nobody else (mode 0600). */
   make(paths: readonly string[]): Promise<void>;
   /** Owner and mode of a FIFO whose name nobody else can change. */
   setOwnership(path: string, ownership: Ownership): void;
-  /**
-   * Opens a FIFO for a child's standard output: for reading and writing, so that the child never meets a closed pipe.
-   * The caller closes it once the child has it.
-   */
-  openForChild(path: string): number;
   /** Reads a FIFO until no writer is left. Never blocks anything. */
   read(path: string): Readable;
   /**
@@ -129,25 +135,35 @@ export interface Fifos {
   close(descriptor: number): void;
 }
 
-/** A file that never grows over a limit: the newest bytes are kept, in two halves. */
+/** A file that never grows over a limit: the newest bytes are kept, in two halves. Written a few milliseconds late. */
 export interface BoundedFile {
+  /** Never throws and never waits; what can not be written shows in `error`. */
   append(chunk: Uint8Array): void;
   /** Bytes that are not in the file any more. */
   readonly droppedBytes: number;
-  close(): void;
+  /** Why nothing is written any more, such as a full disk. */
+  readonly error: unknown;
+  /** Writes what waits to be written; settles when it is. */
+  flush(): Promise<void>;
+  /** Settles when everything is written. */
+  close(): Promise<void>;
 }
 
-/** What is started, and with what. */
+/** What is started, and with what. Standard input is always `/dev/null`. */
 export interface SpawnRequest {
   readonly file: HostPath;
+  /** No word may hold a newline. */
   readonly args: readonly string[];
-  /** Descriptor for standard output and error; standard input is always `/dev/null`. */
-  readonly output: number;
-  /** Leader of its own session, so that signals for the manager's group do not reach it. */
-  readonly detached: boolean;
+  /**
+   * Standard output and error: a FIFO, or another file that is there. Opened for reading and writing, so that the
+   * program never meets a closed pipe.
+   */
+  readonly output: string;
+  /** Where the exit status is written down when the program has ended, for whom this process does not live to tell. */
+  readonly exitFile?: string;
 }
 
-/** A child of this process. */
+/** A program that was started here. It goes on when this process ends. */
 export interface Child {
   readonly pid: number;
   /** Taken right after the start; `undefined` where the process had ended by then. */
@@ -185,7 +201,9 @@ export interface Background {
 
 /** Processes. Nothing here believes a bare pid. */
 export interface Processes {
-  /** Starts a program with an empty environment, umask 022 and `/` as its directory. */
+  /** Makes ready what {@link spawn} needs, so that the first program starts as fast as the others. */
+  prepareToSpawn(): void;
+  /** Starts a program with an empty environment, umask 022 and `/` as its directory, out of reach of a terminal's signals. */
   spawn(request: SpawnRequest): Promise<Child>;
   /**
    * Starts a program in a session of its own with `/` as its directory, so that nothing of this process's terminal,

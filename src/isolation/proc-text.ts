@@ -4,29 +4,33 @@ type StatusFacts = Omit<ThreadFacts, "tid" | "cgroups">;
 
 /** Parses `/proc/<pid>/status`: proc_pid_status(5). Lines this kernel does not print become `undefined`. */
 export function parseStatus(text: string): StatusFacts {
-  const fields = new Map<string, string>();
-  for (const line of text.split("\n")) {
-    const colon = line.indexOf(":");
-    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trim());
-  }
-  const columns = (name: string) => fields.get(name)?.replaceAll(/\s+/g, " ");
+  // The few lines that matter are looked for: of a start's time, taking all sixty apart was a tenth of a proof.
+  const lines = `\n${text}`;
+  const field = (name: string) => {
+    const start = lines.indexOf(`\n${name}:`);
+    if (start < 0) return undefined;
+    const from = start + name.length + 2;
+    const end = lines.indexOf("\n", from);
+    return lines.slice(from, end < 0 ? lines.length : end).trim();
+  };
+  const columns = (name: string) => field(name)?.replaceAll(/\s+/g, " ");
   return {
-    name: fields.get("Name") ?? "",
+    name: field("Name") ?? "",
     uids: columns("Uid"),
     gids: columns("Gid"),
     groups: columns("Groups"),
     capabilities: {
-      inheritable: fields.get("CapInh"),
-      permitted: fields.get("CapPrm"),
-      effective: fields.get("CapEff"),
-      ambient: fields.get("CapAmb"),
-      bounding: fields.get("CapBnd"),
+      inheritable: field("CapInh"),
+      permitted: field("CapPrm"),
+      effective: field("CapEff"),
+      ambient: field("CapAmb"),
+      bounding: field("CapBnd"),
     },
-    noNewPrivs: fields.get("NoNewPrivs"),
-    seccomp: fields.get("Seccomp"),
-    cpus: fields.get("Cpus_allowed_list"),
+    noNewPrivs: field("NoNewPrivs"),
+    seccomp: field("Seccomp"),
+    cpus: field("Cpus_allowed_list"),
     namespacePids: columns("NSpid"),
-    umask: fields.get("Umask"),
+    umask: field("Umask"),
   };
 }
 
@@ -37,11 +41,17 @@ export function parseStatus(text: string): StatusFacts {
 export function parseCgroups(text: string): Record<string, string> {
   const paths: Record<string, string> = {};
   for (const line of text.split("\n")) {
-    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    if (controllers === undefined || path === undefined) continue;
-    for (const controller of controllers.split(",")) paths[controller] = path;
+    const first = line.indexOf(":");
+    const second = line.indexOf(":", first + 1);
+    if (second < 0 || !isNumber(line.slice(0, first))) continue;
+    const path = line.slice(second + 1);
+    for (const controller of line.slice(first + 1, second).split(",")) paths[controller] = path;
   }
   return paths;
+}
+
+function isNumber(text: string): boolean {
+  return /^\d+$/.test(text);
 }
 
 /** Parses `/proc/<pid>/limits`, a table of soft and hard limits: proc_pid_limits(5). */

@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 import type { Child, Host } from "../host/host.ts";
 import { systemCodeOf, WarderError } from "../vm/error.ts";
-import type { HostPath } from "../vm/path.ts";
+import { type HostPath, toHostPath } from "../vm/path.ts";
 import type { ProcessExit, ProcessIdentity } from "../vm/process.ts";
 import type { JailLayout } from "../vm/record.ts";
 import { fifosOf } from "./jail.ts";
@@ -22,30 +22,34 @@ export interface Launch {
  */
 export async function launch(host: Host, layout: JailLayout, file: HostPath, args: readonly string[]): Promise<Launch> {
   const fifos = fifosOf(layout);
-  const output = host.fifos.openForChild(fifos.console);
+  const readers = {
+    console: host.fifos.read(fifos.console),
+    log: host.fifos.read(fifos.log),
+    metrics: host.fifos.read(fifos.metrics),
+  };
   try {
-    const readers = {
-      console: host.fifos.read(fifos.console),
-      log: host.fifos.read(fifos.log),
-      metrics: host.fifos.read(fifos.metrics),
-    };
-    try {
-      const child = await host.processes.spawn({ file, args, output, detached: true });
-      return { child, ...readers };
-    } catch (error) {
-      for (const reader of Object.values(readers)) reader.destroy();
-      throw error;
-    }
-  } finally {
-    host.fifos.close(output);
+    const child = await host.processes.spawn({ file, args, output: fifos.console, exitFile: exitFileOf(layout) });
+    return { child, ...readers };
+  } catch (error) {
+    for (const reader of Object.values(readers)) reader.destroy();
+    throw error;
   }
 }
 
-/** How often the hold point is looked for until Firecracker's first log line says that it is near. */
-const POLL_MS = 1;
+/** Where the exit status of a VM's process is written down, beside its FIFOs. */
+export function exitFileOf(layout: JailLayout): HostPath {
+  return toHostPath(`${layout.io}/exit`);
+}
+
+/**
+ * How often the hold point is looked for before Firecracker has logged anything. Its first log line says that it is
+ * near, so this is for a Firecracker that logs nothing: looking costs time that the jailer could use.
+ */
+const FAR_POLL_MS = 20;
 
 /** How long it is looked for without pause once it is near: it is microseconds away, unless something hangs. */
 const SPIN_MS = 5;
+const NEAR_POLL_MS = 1;
 
 /**
  * Waits until Firecracker asks for its configuration, which it then does not get before {@link Host.fifos} `send`. At
@@ -75,9 +79,9 @@ export async function waitForHold(
     const descriptor = host.fifos.openWriter(path);
     if (descriptor !== undefined) return descriptor;
     if (ended !== undefined) throw new EndedEarly(ended);
-    if (nearSince === undefined) await Promise.race([watch.near, watch.ended, host.clock.sleep(POLL_MS, signal)]);
+    if (nearSince === undefined) await Promise.race([watch.near, watch.ended, host.clock.sleep(FAR_POLL_MS, signal)]);
     else if (host.clock.monotonic() - nearSince < SPIN_MS) await new Promise(setImmediate);
-    else await Promise.race([watch.ended, host.clock.sleep(POLL_MS, signal)]);
+    else await Promise.race([watch.ended, host.clock.sleep(NEAR_POLL_MS, signal)]);
   }
 }
 

@@ -2,15 +2,17 @@ import type { Host } from "../host/host.ts";
 import { type HostPath, toHostPath } from "../vm/path.ts";
 import type { ProcessIdentity } from "../vm/process.ts";
 
-const BATCH = 32;
+/** Enough for a few VMs: a manager of one VM needs no more, and has as many to remove. */
+const FIRST_BATCH = 16;
+const LARGEST_BATCH = 256;
 
 /** Managers that this process has opened so far; one process may have several on the same base. */
 let opened = 0;
 
 /**
- * FIFOs made ahead of need. A VM takes four; making them one VM at a time would cost each start a process, making 32 at
- * once costs the same and is done while nobody waits. They lie beside the jails, as a FIFO can only be renamed on its
- * own file system.
+ * FIFOs made ahead of need. A VM takes four; making them one VM at a time would cost each start a process, making many
+ * at once costs little more and is done while nobody waits: twice as many each time, as who needed some will need more.
+ * They lie beside the jails, as a FIFO can only be renamed on its own file system.
  */
 export class SpareFifos implements AsyncDisposable {
   readonly #host: Host;
@@ -18,6 +20,7 @@ export class SpareFifos implements AsyncDisposable {
   #spare: HostPath[] = [];
   #filling: Promise<void> | undefined;
   #made = 0;
+  #batch = FIRST_BATCH;
   #closed = false;
 
   constructor(host: Host, base: HostPath) {
@@ -34,7 +37,7 @@ export class SpareFifos implements AsyncDisposable {
   async take(count: number): Promise<HostPath[]> {
     while (this.#spare.length < count) await this.#fill();
     const taken = this.#spare.splice(0, count);
-    if (this.#spare.length < BATCH / 2) this.prefill();
+    if (this.#spare.length < this.#batch / 4) this.prefill();
     return taken;
   }
 
@@ -57,8 +60,10 @@ export class SpareFifos implements AsyncDisposable {
     const parent = this.#directory.slice(0, this.#directory.lastIndexOf("/"));
     this.#host.files.ensureDirectory(parent, { mode: 0o700 });
     this.#host.files.ensureDirectory(this.#directory, { mode: 0o700 });
-    const paths = Array.from({ length: BATCH }, (_, index) => toHostPath(`${this.#directory}/${this.#made + index}`));
-    this.#made += BATCH;
+    const first = this.#made;
+    const paths = Array.from({ length: this.#batch }, (_, index) => toHostPath(`${this.#directory}/${first + index}`));
+    this.#made += this.#batch;
+    this.#batch = Math.min(2 * this.#batch, LARGEST_BATCH);
     await this.#host.fifos.make(paths);
     this.#spare.push(...paths);
   }

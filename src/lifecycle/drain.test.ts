@@ -8,13 +8,16 @@ class Kept implements BoundedFile {
   text = "";
   closed = false;
   droppedBytes = 0;
-  failing = false;
+  error: unknown;
   append(chunk: Uint8Array): void {
-    if (this.failing) throw new Error("no room");
     this.text += Buffer.from(chunk).toString();
   }
-  close(): void {
+  flush(): Promise<void> {
+    return Promise.resolve();
+  }
+  close(): Promise<void> {
     this.closed = true;
+    return Promise.resolve();
   }
 }
 
@@ -53,7 +56,7 @@ describe("a drain", () => {
   });
   test("reads on where the file can not take it, and keeps why", async () => {
     const { source, file, drain } = open();
-    file.failing = true;
+    file.error = new Error("no room");
     source.end("x");
     await drain.ended;
     assert.match(String(drain.fileError), /no room/);

@@ -13,13 +13,12 @@ type Listener = (chunk: Uint8Array) => void;
 export class Drain {
   /** Settles with the first byte; never, where none comes. */
   readonly firstByte: Promise<void>;
-  /** Settles when the last writer is gone and everything has been read. */
+  /** Settles when the last writer is gone, and everything has been read and written to the file. */
   readonly ended: Promise<void>;
   readonly #source: Readable;
   readonly #file: BoundedFile;
   readonly #listeners = new Set<Listener>();
   #tail: Buffer = Buffer.alloc(0);
-  #fileError: unknown;
 
   constructor(source: Readable, file: BoundedFile, listener?: Listener) {
     this.#source = source;
@@ -32,10 +31,7 @@ export class Drain {
     source.once("data", () => first.resolve());
     source.on("data", (chunk: Buffer) => this.#take(chunk));
     source.on("error", () => source.destroy());
-    source.once("close", () => {
-      this.#file.close();
-      ended.resolve();
-    });
+    source.once("close", () => void this.#file.close().finally(() => ended.resolve()));
   }
 
   /** The newest output, at most 8 KiB, as text. */
@@ -50,7 +46,7 @@ export class Drain {
 
   /** What the file could not take, such as a full disk; reading goes on without it. */
   get fileError(): unknown {
-    return this.#fileError;
+    return this.#file.error;
   }
 
   /** Calls `listener` with every further chunk; the returned function ends that. */
@@ -73,19 +69,15 @@ export class Drain {
     }
   }
 
-  /** Gives up reading; what the FIFO holds stays there for the next reader. */
-  detach(): void {
+  /** Gives up reading; what the FIFO holds stays there for the next reader. Settles when what was read is written. */
+  detach(): Promise<void> {
     this.#source.destroy();
+    return this.ended;
   }
 
   #take(chunk: Buffer): void {
     this.#tail = Buffer.concat([this.#tail, chunk]).subarray(-TAIL_BYTES);
     for (const listener of this.#listeners) listener(chunk);
-    if (this.#fileError !== undefined) return;
-    try {
-      this.#file.append(chunk);
-    } catch (error) {
-      this.#fileError = error;
-    }
+    this.#file.append(chunk);
   }
 }

@@ -1,3 +1,4 @@
+import type { FileReader } from "../host/host.ts";
 import { systemCodeOf } from "../vm/error.ts";
 import type { VmRecord } from "../vm/record.ts";
 import type { Machinery } from "./machinery.ts";
@@ -9,88 +10,96 @@ export type OutputKind = "console" | "log";
 /** How often new output is looked for. */
 const POLL_MS = 50;
 const SLICE_BYTES = 64 * 1024;
-
-/** Where a reader stands: in which file, told apart by its inode, and behind which byte of it. */
-interface Position {
-  readonly inode: number;
-  readonly offset: number;
-}
-
-/** What of a VM's output is kept now, as it came: untrusted bytes, the oldest of them perhaps gone. */
-export function* keptOutput(
-  machinery: Machinery,
-  id: VmRecord["id"],
-  kind: OutputKind,
-): Generator<Uint8Array, Position> {
-  return yield* readOn(machinery, id, kind, { inode: 0, offset: 0 });
-}
+/** What one look takes in at most: the older half, the newer one, and one that came meanwhile. */
+const FILES_AT_ONCE = 3;
 
 /**
- * Everything that is kept of a VM's output from a position on, and what comes until the VM has ended. What comes faster
- * than it is read and kept is lost.
- *
- * @throws the signal's reason.
+ * Reads the kept output of a VM, and goes on where it stopped. A full file becomes `….1` and a new one takes its place
+ * (see `BoundedFile`): the one stood in is held open, so that it is known for the same in either place, and left only
+ * when it has been read to its end. What comes faster than it is read and kept is lost.
  */
-export async function* followOutput(
-  machinery: Machinery,
-  id: VmRecord["id"],
-  kind: OutputKind,
-  from: Position,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  const { store, host } = machinery;
-  let position = from;
-  for (;;) {
-    // Asked before the last look: whoever looks after the VM writes its output first, and then its end.
-    const record = store.get(id);
-    position = yield* readOn(machinery, id, kind, position);
-    if (record === undefined || record.exit !== undefined) return;
-    await host.clock.sleep(POLL_MS, signal);
+export class OutputReader implements Disposable {
+  readonly #machinery: Machinery;
+  readonly #id: VmRecord["id"];
+  readonly #newer: string;
+  readonly #older: string;
+  #file: FileReader | undefined;
+  #offset = 0;
+
+  constructor(machinery: Machinery, id: VmRecord["id"], kind: OutputKind) {
+    this.#machinery = machinery;
+    this.#id = id;
+    this.#newer = outputPaths(machinery.settings, id)[kind];
+    this.#older = `${this.#newer}.1`;
   }
-}
 
-/**
- * Reads on to the end as it is now. A full file becomes `….1` and a new one takes its place (see `BoundedFile`): so the
- * one stood in is looked for in both places, and where it is in neither any more, what is kept is read from its
- * beginning. A file that moved while it was read is left for the next look.
- */
-function* readOn(
-  machinery: Machinery,
-  id: VmRecord["id"],
-  kind: OutputKind,
-  position: Position,
-): Generator<Uint8Array, Position> {
-  const newer = outputPaths(machinery.settings, id)[kind];
-  const present = [`${newer}.1`, newer].flatMap((path) => {
-    const facts = machinery.host.files.inspect(path);
-    return facts === undefined ? [] : [{ path, inode: facts.inode, size: facts.size }];
-  });
-  const stoodIn = present.findIndex(({ inode }) => inode === position.inode);
-  let last = position;
-  for (const file of present.slice(Math.max(0, stoodIn))) {
-    let offset = file.inode === position.inode ? position.offset : 0;
-    while (offset < file.size) {
-      const slice = readSlice(machinery, file, offset);
-      if (slice === undefined) return last;
-      offset += slice.length;
-      last = { inode: file.inode, offset };
+  /** What is there and was not read yet, as it came: untrusted bytes, the oldest of them perhaps gone. */
+  *read(): Generator<Uint8Array, void> {
+    for (let files = 0; files < FILES_AT_ONCE; files++) {
+      // Looked for before the last bytes are read: what has a successor gets no more of them.
+      const successor = this.#successor();
+      yield* this.#readOn();
+      if (successor === undefined) return;
+      this.#file?.close();
+      this.#file = successor;
+      this.#offset = 0;
+    }
+    yield* this.#readOn();
+  }
+
+  /**
+   * The same, and then what comes until the VM has ended.
+   *
+   * @throws the signal's reason.
+   */
+  async *follow(signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
+    const { store, host } = this.#machinery;
+    for (;;) {
+      // Asked before the last look: whoever looks after the VM writes its output first, and then its end.
+      const record = store.get(this.#id);
+      yield* this.read();
+      if (record === undefined || record.exit !== undefined) return;
+      await host.clock.sleep(POLL_MS, signal);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  *#readOn(): Generator<Uint8Array, void> {
+    for (;;) {
+      const slice = this.#file?.read(this.#offset, SLICE_BYTES);
+      if (slice === undefined || slice.length === 0) return;
+      this.#offset += slice.length;
       yield slice;
     }
   }
-  return last;
-}
 
-/** `undefined` where another file has taken the name since, or none is there any more. */
-function readSlice(
-  { host }: Machinery,
-  { path, inode, size }: { readonly path: string; readonly inode: number; readonly size: number },
-  offset: number,
-): Uint8Array | undefined {
-  try {
-    const slice = host.files.readSlice(path, offset, Math.min(SLICE_BYTES, size - offset));
-    return slice.length === 0 || host.files.inspect(path)?.inode !== inode ? undefined : slice;
-  } catch (error) {
-    if (systemCodeOf(error) === "ENOENT") return undefined;
-    throw error;
+  /** The file to read after the one stood in; `undefined` where that one is the newest. */
+  #successor(): FileReader | undefined {
+    const current = this.#file?.inode;
+    if (current === undefined) return this.#open(this.#older) ?? this.#open(this.#newer);
+    const newer = this.#inodeOf(this.#newer);
+    if (newer === undefined || newer === current) return undefined;
+    const next = this.#open(this.#newer);
+    if (this.#inodeOf(this.#older) === current) return next;
+    // More than one file came since: the oldest that is still there goes on.
+    next?.close();
+    return this.#open(this.#older);
+  }
+
+  #inodeOf(path: string): number | undefined {
+    return this.#machinery.host.files.inspect(path)?.inode;
+  }
+
+  #open(path: string): FileReader | undefined {
+    try {
+      return this.#machinery.host.files.openReader(path);
+    } catch (error) {
+      if (systemCodeOf(error) === "ENOENT") return undefined;
+      throw error;
+    }
   }
 }

@@ -30,6 +30,8 @@ export interface Machinery {
   readonly settings: LifecycleSettings;
   readonly cgroups: CgroupHost;
   readonly spareFifos: SpareFifos;
+  /** See {@link gracePeriodAsker}. */
+  readonly askForGracePeriod: () => void;
   /** Firecracker and, for jailed VMs, the jailer that new VMs run on; found once, and again when the files change. */
   readonly binaries: (options: { readonly jailed: boolean; readonly signal: AbortSignal }) => Promise<VmBinaries>;
   /** The built-in guest. */

@@ -8,6 +8,7 @@ import { Store } from "../store/store.ts";
 import { WarderError } from "../vm/error.ts";
 import { type HostPath, toHostPath } from "../vm/path.ts";
 import { rememberBinaries } from "./binaries.ts";
+import { gracePeriodAsker } from "./grace-period.ts";
 import type { Machinery } from "./machinery.ts";
 
 /** Where an open host tells what an operator should know. */
@@ -37,12 +38,14 @@ export async function openMachinery(host: Host, config: Config, reporter: Report
     throw WarderError.from(error, "chroot-base-unusable", `preparing the directory of jails ${chrootBase}`);
   }
   const spareFifos = new SpareFifos(host, chrootBase);
+  const cgroups = detectCgroups(host);
   return {
     host,
     store,
     settings: { ...config, chrootBase },
-    cgroups: detectCgroups(host),
+    cgroups,
     spareFifos,
+    askForGracePeriod: gracePeriodAsker(host, cgroups),
     binaries: rememberBinaries(host, config),
     probeKernel: builtInGuest("probe"),
     ...reporter,

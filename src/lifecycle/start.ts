@@ -66,6 +66,7 @@ export async function startVm(machinery: Machinery, spec: VmSpec, options: Start
   const began = clock.monotonic();
   const deadline = AbortSignal.timeout(spec.startTimeoutMs);
   const signal = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
+  if (spec.jailed) machinery.askForGracePeriod();
   const plan = await planStart(machinery, spec, signal);
   const timings: Record<string, number> = { planMs: round(clock.monotonic() - began) };
   const context: StartContext = {

@@ -67,11 +67,11 @@ export class Supervision {
   }
 
   /** Stops watching. The VM goes on, and whoever adopts it next reads on where this process stopped. */
-  release(): void {
+  async release(): Promise<void> {
     this.#letGo.abort();
     this.#supervised.client?.close();
     this.#supervised.unref?.();
-    for (const drain of Object.values(this.#supervised.drains)) drain.detach();
+    await this.#detach();
   }
 
   async #watch(): Promise<VmExit> {
@@ -95,7 +95,7 @@ export class Supervision {
       ...this.#endedBy(),
       ...this.#oomKills(),
     });
-    for (const drain of Object.values(drains)) drain.detach();
+    await this.#detach();
     // First the cause, which is known only here, then the removal, which anybody can finish.
     this.#machinery.store.update(record.id, (current) =>
       isLive(current.state) ? { ...current, state: "exited", exit: concluded } : current,
@@ -109,6 +109,10 @@ export class Supervision {
       signal: exit.signal,
     });
     return concluded;
+  }
+
+  async #detach(): Promise<void> {
+    await Promise.all(Object.values(this.#supervised.drains).map((drain) => drain.detach()));
   }
 
   async #drained(): Promise<void> {

@@ -57,7 +57,10 @@ export class Warder implements AsyncDisposable {
     const { reconcile: isToReconcile = true, prepareStarts = true, ...overrides } = rest;
     const { host, config } = openThisMachine(overrides);
     const machinery = await openMachinery(host, config, reporter);
-    if (prepareStarts) machinery.spareFifos.prefill();
+    if (prepareStarts) {
+      machinery.spareFifos.prefill();
+      host.processes.prepareToSpawn();
+    }
     for (const { id, error } of isToReconcile ? await reconcile(machinery) : []) {
       reporter.warn("VM not removed", { vm_id: id, error: error instanceof Error ? error.message : String(error) });
     }
@@ -96,7 +99,7 @@ export class Warder implements AsyncDisposable {
   /** Lets go of everything. VMs go on; this process no longer reads their output. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const [id, supervision] of this.#supervisions) {
-      supervision.release();
+      await supervision.release();
       this.#disown(id);
     }
     this.#supervisions.clear();

@@ -3,7 +3,7 @@ import { messageOf, WarderError } from "../vm/error.ts";
 import type { VmId } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { isLive } from "../vm/state.ts";
-import { migrate } from "./schema.ts";
+import { enterWal, migrate } from "./schema.ts";
 
 /** Something on the host that is a VM's, written down before it is made and struck out after it is gone. */
 export interface LedgerEntry {
@@ -26,6 +26,9 @@ export interface LeaseRange {
 /** Waiting for another process's transaction; they take well under a millisecond. */
 const BUSY_TIMEOUT_MS = 5_000;
 
+/** As many as are started or ended at once; each takes some ten KB. */
+const KNOWN_MAX = 64;
+
 /**
  * VM records, leases and the ledger, in SQLite. Several processes may have it open at once.
  *
@@ -36,6 +39,8 @@ const BUSY_TIMEOUT_MS = 5_000;
 export class Store implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  /** Records that were read or written last, by their text: to compare it costs far less than to parse it again. */
+  readonly #known = new Map<string, VmRecord>();
   #depth = 0;
 
   private constructor(database: DatabaseSync) {
@@ -50,7 +55,8 @@ export class Store implements Disposable {
   static open(path: string): Store {
     try {
       const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
-      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON");
+      enterWal(database, BUSY_TIMEOUT_MS);
+      database.exec("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON");
       migrate(database);
       return new Store(database);
     } catch (cause) {
@@ -96,20 +102,23 @@ export class Store implements Disposable {
         record.state,
         record.generation,
         record.createdAt,
-        JSON.stringify(record),
+        this.#format(record),
       );
     });
   }
 
   /** One VM's record. */
   get(id: VmId): VmRecord | undefined {
-    return toRecord(this.#prepare("SELECT record FROM vms WHERE id = ?").get(id));
+    const row = this.#prepare("SELECT record FROM vms WHERE id = ?").get(id);
+    if (row === undefined) return undefined;
+    const text = String(row.record);
+    return this.#known.get(text) ?? this.#remember(text, parseRecord(text));
   }
 
   /** All records, oldest first. */
   list(): VmRecord[] {
     const rows = this.#prepare("SELECT record FROM vms ORDER BY created_at, id").all();
-    return rows.map(toRecord).filter((record) => record !== undefined);
+    return rows.map((row) => parseRecord(String(row.record)));
   }
 
   /**
@@ -129,7 +138,7 @@ export class Store implements Disposable {
         "UPDATE vms SET state = ?, generation = ?, record = ? WHERE id = ?",
         after.state,
         after.generation,
-        JSON.stringify(after),
+        this.#format(after),
         id,
       );
       return after;
@@ -223,6 +232,19 @@ export class Store implements Disposable {
     this.close();
   }
 
+  #format(record: VmRecord): string {
+    const text = JSON.stringify(record);
+    this.#remember(text, record);
+    return text;
+  }
+
+  #remember(text: string, record: VmRecord): VmRecord {
+    this.#known.set(text, record);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > KNOWN_MAX && oldest !== undefined) this.#known.delete(oldest);
+    return record;
+  }
+
   #run(sql: string, ...values: (string | number)[]): { changes: number | bigint } {
     try {
       return this.#prepare(sql).run(...values);
@@ -241,8 +263,8 @@ export class Store implements Disposable {
   }
 }
 
-function toRecord(row: Record<string, unknown> | undefined): VmRecord | undefined {
-  return row === undefined ? undefined : (JSON.parse(String(row.record)) as VmRecord);
+function parseRecord(text: string): VmRecord {
+  return JSON.parse(text) as VmRecord;
 }
 
 /** The id is a living VM's. */

@@ -16,11 +16,6 @@ export function mibToBytes(mib: number): Bytes {
   return (mib * BYTES_PER_MIB) as Bytes;
 }
 
-/** The whole MiB in a number of bytes, rounded down. */
-export function bytesToMib(bytes: number): MiB {
-  return Math.floor(bytes / BYTES_PER_MIB) as MiB;
-}
-
 /** Says what is wrong with a uid or gid for a jail, or `undefined`. */
 export function uidProblem(value: number): string | undefined {
   if (!Number.isSafeInteger(value) || value < 0) return "must be a whole number";

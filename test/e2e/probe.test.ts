@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
@@ -43,11 +43,11 @@ class Guest {
     // The guest prints byte by byte: of such writes a FIFO holds 64 KiB, a socket, which Node's own "pipe" is, only some 270.
     const fifo = `${directory}/console`;
     await fifos.make([fifo]);
-    const output = fifos.openForChild(fifo);
+    const output = openSync(fifo, constants.O_RDWR);
     const args = ["--no-api", "--config-file", `${directory}/config.json`, "--level", "Off"];
     const child = spawn(String(realBinaries()?.firecracker), args, { stdio: ["ignore", output, output] });
     const guest = new Guest(child, fifos.read(fifo));
-    fifos.close(output);
+    closeSync(output);
     t.after(async () => {
       await guest.#kill();
       rmSync(directory, { recursive: true });

@@ -76,12 +76,19 @@ describe("files", () => {
     fs.symlinkSync(from, `${from}.link`);
     await assert.rejects(host.files.copy(`${from}.link`, fresh(), { mode: 0o400 }), /ELOOP/);
   });
-  test("a bounded file keeps the newest bytes and counts the others", () => {
+  test("a bounded file that can not be written says so, and takes what comes", async () => {
+    const file = host.files.openBounded("/nowhere/file", 100);
+    file.append(Buffer.from("x"));
+    await file.close();
+    file.append(Buffer.from("y"));
+    assert.match(String(file.error), /ENOENT/);
+  });
+  test("a bounded file keeps the newest bytes and counts the others", async () => {
     const path = fresh();
     const file = host.files.openBounded(path, 100);
     for (let index = 0; index < 30; index++) file.append(Buffer.from(String(index).padStart(10, "0")));
     file.append(Buffer.alloc(200, "z"));
-    file.close();
+    await file.close();
     const kept =
       (fs.existsSync(`${path}.1`) ? fs.readFileSync(`${path}.1`, "utf8") : "") + fs.readFileSync(path, "utf8");
     assert.ok(kept.length <= 100 && kept.endsWith("z".repeat(50)));
@@ -139,17 +146,14 @@ describe("FIFOs", () => {
   test("carry a child's output to a reader, and its end", async () => {
     const path = fresh();
     await host.fifos.make([path]);
-    const output = host.fifos.openForChild(path);
     const reader = host.fifos.read(path);
     const chunks: Buffer[] = [];
     reader.on("data", (chunk: Buffer) => chunks.push(chunk));
     const child = await host.processes.spawn({
       file: toHostPath("/bin/echo"),
       args: ["hello"],
-      output,
-      detached: true,
+      output: path,
     });
-    host.fifos.close(output);
     await once(reader, "close");
     assert.equal(Buffer.concat(chunks).toString(), "hello\n");
     assert.deepEqual(await child.exited, { code: 0, signal: null });
@@ -178,30 +182,24 @@ describe("FIFOs", () => {
 });
 
 describe("processes", () => {
-  const sleeper = () => {
-    const output = fs.openSync("/dev/null", "w");
-    return host.processes
-      .spawn({ file: toHostPath("/bin/sleep"), args: ["100"], output, detached: true })
-      .finally(() => fs.closeSync(output));
-  };
+  const start = (file: string, ...args: string[]) =>
+    host.processes.spawn({ file: toHostPath(file), args, output: "/dev/null" });
+  const sleeper = () => start("/bin/sleep", "100");
   test("start with an empty environment, umask 022 and / as their directory", async () => {
     const path = fresh();
     await host.fifos.make([path]);
-    const output = host.fifos.openForChild(path);
     const reader = host.fifos.read(path);
     let text = "";
     reader.on("data", (chunk: Buffer) => (text += chunk));
     process.umask(0o077);
     await host.processes.spawn({
       file: toHostPath("/bin/sh"),
-      args: ["-c", "umask; pwd; cat /proc/self/environ | wc -c"],
-      output,
-      detached: true,
+      args: ["-c", "umask; pwd; tr -d '\\0' < /proc/$$/environ; echo; cut -d' ' -f1,6 /proc/$$/stat"],
+      output: path,
     });
-    assert.equal(process.umask(0o022), 0o077);
-    host.fifos.close(output);
+    process.umask(0o022);
     await once(reader, "close");
-    assert.match(text, /^0022\n\/\n/);
+    assert.match(text, /^0022\n\/\n\n/);
   });
   test("are told apart from others that get the same pid", async () => {
     const child = await sleeper();
@@ -222,10 +220,33 @@ describe("processes", () => {
     });
   });
   test("that are not there give one clear error", async () => {
-    const output = fs.openSync("/dev/null", "w");
-    const request = { file: toHostPath("/nowhere/jailer"), args: [], output, detached: true };
-    await assert.rejects(host.processes.spawn(request), code("jailer-failed"));
-    fs.closeSync(output);
+    await assert.rejects(start("/nowhere/jailer"), code("jailer-failed"));
+    await assert.rejects(start("/bin/true", "two\nlines"), /can not be an argument/);
+  });
+  test("get their arguments as they are, whatever a shell would make of them", async () => {
+    const path = fresh();
+    await host.fifos.make([path]);
+    const reader = host.fifos.read(path);
+    let text = "";
+    reader.on("data", (chunk: Buffer) => (text += chunk));
+    const args = ["a b", "$HOME", "`id`", "it's", '"', "\\", "*", "", ";exit 3", "é"];
+    await host.processes.spawn({ file: toHostPath("/usr/bin/printf"), args: ["<%s>", ...args], output: path });
+    await once(reader, "close");
+    assert.equal(text, args.map((word) => `<${word}>`).join(""));
+  });
+  test("have their exit status told and written down, signals and Firecracker's own statuses told apart", async () => {
+    const exitFile = fresh();
+    const run = (script: string) =>
+      host.processes.spawn({ file: toHostPath("/bin/sh"), args: ["-c", script], output: "/dev/null", exitFile });
+    for (const [script, exit, written] of [
+      ["exit 0", { code: 0, signal: null }, "0\n"],
+      ["exit 148", { code: 148, signal: null }, "148\n"],
+      ["kill -KILL $$", { code: null, signal: "SIGKILL" }, "137\n"],
+      ["kill -ABRT $$", { code: null, signal: "SIGABRT" }, "134\n"],
+    ] as const) {
+      assert.deepEqual(await (await run(script)).exited, exit);
+      assert.equal(fs.readFileSync(exitFile, "utf8"), written);
+    }
   });
 });
 

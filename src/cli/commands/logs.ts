@@ -3,6 +3,7 @@ import type { Vm } from "../../lifecycle/vm.ts";
 import type { Warder } from "../../lifecycle/warder.ts";
 import { type CommonRequest, defineCommand } from "../command.ts";
 import { ConsoleView } from "../console-view.ts";
+import { statusOf } from "../explain.ts";
 import { whole } from "../flag-parsers.ts";
 import { toggle, value } from "../flags.ts";
 import type { Interruption } from "../interruption.ts";
@@ -65,10 +66,14 @@ export async function logs(
   const sink: Sink = request.json ? new JsonLines(terminal, request.kind) : new ConsoleView(terminal.stdout);
   try {
     await printOutput(warder, vm, request, sink, signal);
+    return 0;
+  } catch (error) {
+    // Ctrl-C is how one stops looking: nothing failed.
+    if (request.follow && signal.aborted) return statusOf(signal.reason);
+    throw error;
   } finally {
     sink.end();
   }
-  return 0;
 }
 
 async function printOutput(
@@ -78,20 +83,13 @@ async function printOutput(
   sink: Sink,
   signal: AbortSignal,
 ): Promise<void> {
-  const { followOutput, keptOutput } = await import("../../lifecycle/follow.ts");
-  const kept = keptOutput(warder.machinery, vm.id, request.kind);
-  const position = request.tail === undefined ? pour(kept, sink) : lastLines(kept, request.tail, sink);
+  const { OutputReader } = await import("../../lifecycle/follow.ts");
+  using reader = new OutputReader(warder.machinery, vm.id, request.kind);
+  const kept = reader.read();
+  if (request.tail === undefined) for (const chunk of kept) sink.show(chunk);
+  else sink.show(lastLines(kept, request.tail));
   if (!request.follow) return;
   // Nobody would read the output of a VM whose manager died; as long as it is followed, this process is its manager.
   if (vm.record.exit === undefined) vm.lookAfter();
-  for await (const chunk of followOutput(warder.machinery, vm.id, request.kind, position, signal)) sink.show(chunk);
-}
-
-/** Shows everything, and gives what the source returns. */
-function pour<End>(source: Generator<Uint8Array, End>, sink: Sink): End {
-  for (;;) {
-    const next = source.next();
-    if (next.done === true) return next.value;
-    sink.show(next.value);
-  }
+  for await (const chunk of reader.follow(signal)) sink.show(chunk);
 }

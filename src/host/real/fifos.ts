@@ -4,7 +4,7 @@ import type { Readable } from "node:stream";
 import { systemCodeOf, WarderError } from "../../vm/error.ts";
 import type { Commands, Fifos } from "../host.ts";
 
-const { O_RDONLY, O_RDWR, O_WRONLY, O_NONBLOCK, O_NOFOLLOW } = fs.constants;
+const { O_RDONLY, O_WRONLY, O_NONBLOCK, O_NOFOLLOW } = fs.constants;
 
 /** The FIFOs of this machine. Node can not make them, so coreutils' `mkfifo` does, many in one go. */
 export function realFifos(commands: Commands): Fifos {
@@ -16,8 +16,6 @@ export function realFifos(commands: Commands): Fifos {
       if (ownership.uid !== undefined && ownership.gid !== undefined) fs.lchownSync(path, ownership.uid, ownership.gid);
       fs.chmodSync(path, ownership.mode);
     },
-    // Not O_NONBLOCK: the flag would be the child's as well, and Firecracker sets it itself where it wants it.
-    openForChild: (path) => fs.openSync(path, O_RDWR | O_NOFOLLOW),
     read,
     openWriter,
     send,
@@ -32,11 +30,16 @@ function read(path: string): Readable {
 }
 
 function openWriter(path: string): number | undefined {
+  const limit = Error.stackTraceLimit;
+  // Nobody at the other end is an answer, not an error: without a stack it costs a tenth.
+  Error.stackTraceLimit = 0;
   try {
     return fs.openSync(path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW);
   } catch (error) {
     if (systemCodeOf(error) === "ENXIO") return undefined;
     throw error;
+  } finally {
+    Error.stackTraceLimit = limit;
   }
 }
 

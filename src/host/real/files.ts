@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { open } from "node:fs/promises";
 import { WarderError } from "../../vm/error.ts";
 import { type HostPath, toHostPath } from "../../vm/path.ts";
-import type { FileFacts, Files, Ownership } from "../host.ts";
+import type { FileFacts, FileReader, Files, Ownership } from "../host.ts";
 import { RotatingFile } from "./bounded-file.ts";
 import { copyFile } from "./copy.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -17,12 +17,13 @@ export const realFiles: Files = {
   resolve: (path): HostPath => toHostPath(fs.realpathSync.native(path)),
   readLink: (path) => fs.readlinkSync(path),
   list: (path) => fs.readdirSync(path).sort(),
-  readText: (path, maxBytes = DEFAULT_READ_LIMIT) => readBounded(path, maxBytes, 0).toString("utf8"),
-  readHead: (path, bytes) => readBounded(path, bytes, O_NOFOLLOW),
-  readSlice,
+  readText: (path, maxBytes = DEFAULT_READ_LIMIT) => readBounded(path, maxBytes, 0, (bytes) => bytes.toString("utf8")),
+  readHead: (path, bytes) => readBounded(path, bytes, O_NOFOLLOW, (head) => Buffer.from(head)),
+  openReader,
   writeText,
   writeStream,
   writeControl,
+  writeControlAside,
   ensureDirectory,
   makeDirectory,
   hardLink: (from, to) => fs.linkSync(from, to),
@@ -79,32 +80,54 @@ function formatDevice(rdev: number): string {
   return `${major}:${minor}`;
 }
 
-function readBounded(path: string, maxBytes: number, flags: number): Buffer {
+/**
+ * Where files are read to before they become text: a start reads some seventy of the kernel's small files, and a new
+ * buffer for each costs more than the reading. Shared is safe, as nothing else runs between a read and its use.
+ */
+const scratch = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** Reads at most `maxBytes` and hands them to `use`, which must not keep them. */
+function readBounded<Result>(path: string, maxBytes: number, flags: number, use: (bytes: Buffer) => Result): Result {
   const descriptor = fs.openSync(path, O_RDONLY | O_NONBLOCK | flags);
   try {
-    // The kernel's own files say they are empty: read until the end, not the size.
-    const chunks: Buffer[] = [];
-    for (let total = 0; total < maxBytes; ) {
-      const chunk = Buffer.allocUnsafe(Math.min(16_384, maxBytes - total));
-      const count = fs.readSync(descriptor, chunk, 0, chunk.length, null);
-      if (count === 0) break;
+    const buffer = maxBytes <= scratch.length ? scratch.subarray(0, maxBytes) : scratch;
+    const size = readUntilFull(descriptor, buffer);
+    if (size < scratch.length || size === maxBytes) return use(buffer.subarray(0, size));
+    const chunks = [Buffer.from(buffer)];
+    for (let total = size; total < maxBytes; ) {
+      const chunk = Buffer.allocUnsafe(Math.min(scratch.length, maxBytes - total));
+      const count = readUntilFull(descriptor, chunk);
       chunks.push(chunk.subarray(0, count));
       total += count;
+      if (count < chunk.length) break;
     }
-    return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+    return use(Buffer.concat(chunks));
   } finally {
     fs.closeSync(descriptor);
   }
 }
 
-function readSlice(path: string, offset: number, bytes: number): Uint8Array {
-  const descriptor = fs.openSync(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
-  try {
-    const slice = Buffer.allocUnsafe(bytes);
-    return slice.subarray(0, fs.readSync(descriptor, slice, 0, bytes, offset));
-  } finally {
-    fs.closeSync(descriptor);
+/** The kernel's own files say they are empty, and give what they have in pieces: read until the end, not the size. */
+function readUntilFull(descriptor: number, buffer: Buffer): number {
+  let total = 0;
+  while (total < buffer.length) {
+    const count = fs.readSync(descriptor, buffer, total, buffer.length - total, null);
+    if (count === 0) break;
+    total += count;
   }
+  return total;
+}
+
+function openReader(path: string): FileReader {
+  const descriptor = fs.openSync(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+  return {
+    inode: fs.fstatSync(descriptor).ino,
+    read(offset, bytes) {
+      const slice = Buffer.allocUnsafe(bytes);
+      return slice.subarray(0, fs.readSync(descriptor, slice, 0, bytes, offset));
+    },
+    close: () => fs.closeSync(descriptor),
+  };
 }
 
 async function writeStream(path: string, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
@@ -142,15 +165,33 @@ function writeControl(path: string, text: string): void {
   }
 }
 
+function writeControlAside(path: string, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const descriptor = fs.openSync(path, O_WRONLY | O_NOFOLLOW);
+    fs.write(descriptor, text, (error) => {
+      fs.closeSync(descriptor);
+      if (error === null) resolve();
+      else reject(error);
+    });
+  });
+}
+
 function ensureDirectory(path: string, ownership: Ownership): boolean {
+  // Looked for first: it mostly is there, and an error costs fifty times as much as a look.
+  if (isDirectory(path)) return false;
   try {
     makeDirectory(path, ownership);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    if (fs.statSync(path).isDirectory()) return false;
+    // Somebody else was faster.
+    if (isDirectory(path)) return false;
     throw new WarderError("jail-exists", { doing: `making the directory ${path}`, why: "something else lies there" });
   }
+}
+
+function isDirectory(path: string): boolean {
+  return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 function makeDirectory(path: string, ownership: Ownership): void {

@@ -1,10 +1,8 @@
-import { spawn } from "node:child_process";
 import * as fs from "node:fs";
-import { WarderError } from "../../vm/error.ts";
-import type { ProcessExit } from "../../vm/process.ts";
-import type { Child, Clock, Processes, SpawnRequest } from "../host.ts";
+import type { Clock, Processes } from "../host.ts";
 import { parseStat } from "../proc-stat.ts";
 import { closeInherited, spawnBackground } from "./background.ts";
+import { Spawner } from "./spawner.ts";
 
 /** How often a process that is not our child is looked at. Its end is also seen, at once, by the FIFOs it held. */
 const END_POLL_MS = 20;
@@ -13,7 +11,8 @@ const END_POLL_MS = 20;
 export function realProcesses(clock: Clock, procRoot: string): Processes {
   const bootId = fs.readFileSync(`${procRoot}/sys/kernel/random/boot_id`, "utf8").trim();
   const processes: Processes = {
-    spawn: (request) => spawnChild(request, processes.identify),
+    prepareToSpawn: () => spawner.warmUp(),
+    spawn: (request) => spawner.spawn(request),
     spawnBackground: (request) => spawnBackground(request, processes.identify),
     closeInherited: () => closeInherited(procRoot),
     identify(pid) {
@@ -42,6 +41,7 @@ export function realProcesses(clock: Clock, procRoot: string): Processes {
       while (processes.isAlive(identity)) await clock.sleep(END_POLL_MS, signal);
     },
   };
+  const spawner = new Spawner(processes.identify);
   return processes;
 }
 
@@ -53,33 +53,4 @@ function readStat(procRoot: string, pid: number): ReturnType<typeof parseStat> {
     if (code === "ENOENT" || code === "ESRCH") return undefined;
     throw error;
   }
-}
-
-async function spawnChild(request: SpawnRequest, identify: Processes["identify"]): Promise<Child> {
-  // The jailer inherits the umask and makes directories by it. It is the process's own: nothing else runs in between.
-  const umask = process.umask(0o022);
-  try {
-    const child = spawn(request.file, request.args, {
-      cwd: "/",
-      env: {},
-      detached: request.detached,
-      stdio: ["ignore", request.output, request.output],
-    });
-    const exited = new Promise<ProcessExit>((resolve) => {
-      child.once("exit", (code, signal) => resolve({ code, signal }));
-      child.once("error", () => resolve({ code: null, signal: null }));
-    });
-    if (child.pid === undefined) throw await spawnFailure(request, child);
-    return { pid: child.pid, identity: identify(child.pid), exited, unref: () => child.unref() };
-  } finally {
-    process.umask(umask);
-  }
-}
-
-function spawnFailure(request: SpawnRequest, child: NodeJS.EventEmitter): Promise<WarderError> {
-  return new Promise((resolve) => {
-    child.once("error", (cause: Error) =>
-      resolve(new WarderError("jailer-failed", { doing: `starting ${request.file}`, why: cause.message, cause })),
-    );
-  });
 }

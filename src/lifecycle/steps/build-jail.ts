@@ -1,14 +1,6 @@
 import type { Host } from "../../host/host.ts";
 import { type FileIdentity, toFileIdentity } from "../../isolation/wanted.ts";
-import {
-  claimDirectory,
-  fifosOf,
-  fillJail,
-  fillUnjailed,
-  linkJail,
-  placeFifos,
-  removeJail,
-} from "../../jailer/jail.ts";
+import { claimDirectory, fifosOf, fillJail, fillUnjailed, placeFifos, removeJail } from "../../jailer/jail.ts";
 import type { HostPath } from "../../vm/path.ts";
 import type { Step } from "../engine.ts";
 import { need, type StartContext } from "../start-context.ts";
@@ -39,7 +31,6 @@ async function buildJailed(context: StartContext): Promise<void> {
   fillJail(machinery.host, plan.layout, user);
   context.rootIdentity = identityOf(machinery.host, plan.layout.root);
   placeFifos(machinery.host, plan.layout, user, spare);
-  linkJail(machinery.host, plan.layout, plan.cgroup?.placement);
 }
 
 function identityOf(host: Host, path: HostPath): FileIdentity {

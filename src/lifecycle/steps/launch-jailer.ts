@@ -1,7 +1,8 @@
 import { waitUntilReady } from "../../firecracker/ready.ts";
+import { linkJail } from "../../jailer/jail.ts";
 import { EndedEarly, findFirecracker, launch, waitForHold } from "../../jailer/launch.ts";
 import { WarderError } from "../../vm/error.ts";
-import type { ProcessExit } from "../../vm/process.ts";
+import type { ProcessExit, ProcessIdentity } from "../../vm/process.ts";
 import { isApiOnly } from "../../vm/spec.ts";
 import { connectApi } from "../api.ts";
 import { commandOf } from "../command.ts";
@@ -11,6 +12,7 @@ import type { Step } from "../engine.ts";
 import { outputFiles, outputPaths } from "../output-files.ts";
 import { endProcess } from "../process-end.ts";
 import { need, type StartContext } from "../start-context.ts";
+import { wantedIsolation } from "../wanted.ts";
 
 /**
  * Starts the jailer, which becomes Firecracker, and waits until Firecracker asks for its configuration, or serves its
@@ -26,6 +28,7 @@ export const launchJailer: Step<StartContext> = {
     context.launch = await launch(machinery.host, plan.layout, program, args);
     context.drains = openDrains(context);
     context.ended = endOf(context);
+    prepareMeanwhile(context);
     try {
       await (isApiOnly(plan.spec) ? holdAtApi(context, signal) : holdAtConfig(context, signal));
     } catch (error) {
@@ -33,7 +36,7 @@ export const launchJailer: Step<StartContext> = {
     }
     context.process = findFirecracker(machinery.host, plan.layout, context.launch.child, plan.spec.newPidNamespace);
     followProcess(context);
-    recordProcess(context);
+    if (context.record?.process === undefined) recordProcess(context, context.process);
   },
   async undo(context) {
     if (context.configWriter !== undefined) machineryOf(context).host.fifos.close(context.configWriter);
@@ -42,7 +45,7 @@ export const launchJailer: Step<StartContext> = {
     delete context.client;
     await endProcess(context);
     if (context.drains === undefined) return;
-    for (const drain of Object.values(context.drains)) drain.detach();
+    await Promise.all(Object.values(context.drains).map((drain) => drain.detach()));
     // What it printed is in the error, as far as it tells anything; nobody could look its output up without a record.
     await context.machinery.host.files.removeTree(outputPaths(context.machinery.settings, context.plan.id).directory);
   },
@@ -112,8 +115,17 @@ function followProcess(context: StartContext): void {
   });
 }
 
-function recordProcess(context: StartContext): void {
-  const process = need(context, "process");
+/** What has to be there before the guest runs, but not before the jailer does, which needs some milliseconds. */
+function prepareMeanwhile(context: StartContext): void {
+  const { machinery, plan } = context;
+  const { identity } = need(context, "launch").child;
+  // With a new pid namespace Firecracker is another process, which the jailer has yet to make.
+  if (identity !== undefined && !plan.spec.newPidNamespace) recordProcess(context, identity);
+  if (plan.spec.jailed) linkJail(machinery.host, plan.layout, plan.cgroup?.placement);
+  context.wanted = wantedIsolation(context);
+}
+
+function recordProcess(context: StartContext, process: ProcessIdentity): void {
   context.record = context.machinery.store.update(context.plan.id, (record) => ({ ...record, process }));
 }
 

@@ -11,7 +11,7 @@ export const proveJail: Step<StartContext> = {
   name: "prove-jail",
   run(context) {
     const { machinery, plan } = context;
-    context.wanted = wantedIsolation(context);
+    context.wanted ??= wantedIsolation(context);
     context.heldProof = proveHeld(machinery.host, need(context, "process"), context.wanted);
     if (context.heldProof.vanished) throw endedWhileProven(plan.id);
     if (plan.spec.jailed) refuseGaps(context, context.heldProof);
@@ -52,12 +52,22 @@ const unsettledControls = new Set(["threads", "seccomp", "no-new-privs", "descri
  */
 async function lookAtGuest(context: StartContext): Promise<PhaseProof | undefined> {
   const look = () => proveRunning(context.machinery.host, need(context, "process"), need(context, "wanted"));
+  await letGuestSpeak(context);
   const first = look();
   if (isSettled(first)) return first;
   await need(context, "answered").catch(() => undefined);
   const second = look();
   if (isSettled(second)) return second;
   return (await endsSoon(context)) ? undefined : second;
+}
+
+/** The look takes this process a millisecond, in which the guest's first words would go unread: they go first. */
+const GUEST_SPEAKS_WITHIN_MS = 1;
+
+async function letGuestSpeak(context: StartContext): Promise<void> {
+  const { clock } = context.machinery.host;
+  const answered = need(context, "answered").catch(() => undefined);
+  await Promise.race([need(context, "drains").console.firstByte, answered, clock.sleep(GUEST_SPEAKS_WITHIN_MS)]);
 }
 
 function isSettled({ controls, unread, vanished }: PhaseProof): boolean {
