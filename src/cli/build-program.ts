@@ -1,6 +1,6 @@
 import { Command, type HelpConfiguration } from "commander";
 import type { CliCommand } from "./command.ts";
-import { commandList } from "./command-list.ts";
+import { commandList, type ListedCommand } from "./command-list.ts";
 import { addFlags, type FlagTable } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
 import { programDetails } from "./help-text.ts";
@@ -54,9 +54,17 @@ function formatFlags(flags: FlagTable): string {
   return [first?.group ?? "", ...formatTable(rows[0] ?? [], rows.slice(1))].join("\n");
 }
 
+/** Stands beside the list, of which it tells the shells. */
+const completion: ListedCommand = {
+  name: "completion",
+  summary: "a script that makes a shell complete commands, flags and ids",
+  group: "Look after this machine:",
+  load: async () => (await import("./commands/completion.ts")).completionCommand(commandList),
+};
+
 function addCommands(program: Command, onCommand: OnCommand): void {
   const loaders = new Map<Command, () => Promise<void>>();
-  for (const { name, summary, group, load } of commandList) {
+  for (const { name, summary, group, load } of [...commandList, completion]) {
     const command = program
       .command(name, { hidden: group === undefined })
       .description(summary)

@@ -50,6 +50,20 @@ test("a defect is told with its stack", () => {
   assert.match(terminal.stderr.text, /explain\.test\.ts/);
 });
 
+test("what has been put into words needs no stack, unless a defect lies below", () => {
+  const facts = { doing: "starting vm-1", why: "it broke" };
+  const lines = [
+    new WarderError("internal", facts),
+    new WarderError("internal", { ...facts, cause: new TypeError("x") }),
+  ].map((known) => {
+    const terminal = fakeTerminal();
+    explain(terminal, known, false);
+    return terminal.stderr.lines;
+  });
+  assert.deepEqual(lines[0], ["warder: starting vm-1: it broke [internal]"]);
+  assert.equal(lines[1]?.[1], "  TypeError: x");
+});
+
 test("something thrown that is no error is told too", () => {
   const terminal = fakeTerminal();
   explain(terminal, "just a text", false);

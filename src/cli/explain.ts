@@ -1,4 +1,4 @@
-import { messageOf, WarderError } from "../vm/error.ts";
+import { isWarderError, messageOf, WarderError } from "../vm/error.ts";
 import { Interrupted } from "./interruption.ts";
 import { harmless, paint, printJson, printNote, type Terminal } from "./terminal.ts";
 
@@ -26,9 +26,15 @@ export function explain(terminal: Terminal, error: unknown, json: boolean): void
       ...fields.map(({ field, problem }) => indented(`${harmless(field)}: `, problem)),
       ...cleanup.map((failure) => indented("and while cleaning up: ", messageOf(failure))),
       ...(cure === undefined ? [] : [indented("", `${cure}.`)]),
-      ...(known.code === "internal" && error instanceof Error ? [indented("", error.stack ?? "")] : []),
+      ...(known.code === "internal" ? defectsOf(error).map((stack) => indented("", stack)) : []),
     ];
   }
+}
+
+/** Where a defect of Warder's own came up. What Warder has put into words needs no stack. */
+function defectsOf(error: unknown): string[] {
+  const origin = isWarderError(error) ? error.cause : error;
+  return origin instanceof Error && !isWarderError(origin) ? [origin.stack ?? origin.message] : [];
 }
 
 function interruptionIn(error: unknown): Interrupted | undefined {

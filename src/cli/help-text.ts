@@ -1,6 +1,7 @@
 /** What `warder --help` tells below the commands. */
 export const programDetails = `\`warder COMMAND --help\` tells more of each, with examples.
 A VM is named by its whole id: no abbreviation, so that none is ended for another.
+Settings come from flags, else from the environment: \`warder config\` shows them all.
 
 Exit status:
   0  done                    3  refused by policy: an isolation gap, an unjailed start

@@ -201,6 +201,8 @@ export interface Background {
 
 /** Processes. Nothing here believes a bare pid. */
 export interface Processes {
+  /** Gives back what {@link spawn} needs. Programs go on; their ends are not told any more. */
+  endSpawning(): void;
   /** Makes ready what {@link spawn} needs, so that the first program starts as fast as the others. */
   prepareToSpawn(): void;
   /** Starts a program with an empty environment, umask 022 and `/` as its directory, out of reach of a terminal's signals. */

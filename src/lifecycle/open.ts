@@ -55,6 +55,7 @@ export async function openMachinery(host: Host, config: Config, reporter: Report
 /** Gives back what {@link openMachinery} took. VMs go on. */
 export async function closeMachinery(machinery: Machinery): Promise<void> {
   await machinery.spareFifos[Symbol.asyncDispose]();
+  machinery.host.processes.endSpawning();
   machinery.store.close();
 }
 

@@ -195,6 +195,20 @@ describe("a VM in the background", real, () => {
 });
 
 describe("a start in the background that fails", real, () => {
+  test("for its monitor was killed says so, and what it left goes with the next look", async () => {
+    await using cli = openCli();
+    const before = cli.snapshot();
+    const id = cli.id("a");
+    const running = cli.start("run", "-d", "--kernel", guest("tick"), "--id", id);
+    await eventually("the monitor is there", () => monitors(id).length === 1);
+    process.kill(monitorOf(id), "SIGKILL");
+    const { status, stderr } = await running.ended;
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /its monitor ended with SIGKILL before it answered: it said nothing \[internal\]/);
+    assert.equal((await cli.run("gc")).status, 0);
+    assert.deepEqual(cli.snapshot(), before);
+  });
+
   for (const { what, args, status, code } of [
     { what: "a kernel that is not there", args: ["--kernel", "/nowhere"], status: 1, code: "asset-missing" },
     { what: "a kernel that is none", args: ["--kernel", "/etc/passwd"], status: 1, code: "asset-unfit" },

@@ -28,10 +28,16 @@ const resolveWarder = `data:text/javascript,${encodeURIComponent(`
  */
 const USUAL_PLACES = `
   mount --bind "$1" /usr/local/bin
+  mount -t tmpfs none /media
+  mkdir /media/checkout
+  mount --bind "$2" /media/checkout
   mount -t tmpfs -o mode=755 none /var
   mount -t tmpfs -o mode=755 none /run
+  case $2 in
+    /var/*|/run/*) mkdir -p "$2"; mount --bind /media/checkout "$2"; cd "$2" ;;
+  esac
   ip netns add isolated
-  shift
+  shift 2
   exec "$@"`;
 
 /** What a run of an example came to. */
@@ -64,7 +70,7 @@ async function runExample(name: string, { withoutJailer = false, args = [], env 
     ];
     const child = spawn(
       "unshare",
-      ["--mount", "--propagation", "private", "sh", "-ec", USUAL_PLACES, "sh", programs, ...line],
+      ["--mount", "--propagation", "private", "sh", "-ec", USUAL_PLACES, "sh", programs, root, ...line],
       { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } },
     );
     const [stdout, stderr, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);

@@ -102,7 +102,8 @@ describe("a real Firecracker that waits in the real jailer", requires("root", "k
     const report = reportIsolation("degrade", wanted, { held: proof });
     assert.equal(report.level, "unjailed");
     assert.match(foundIn(proof, "descriptors") ?? "", /^3 is \/etc\/passwd \(file\)/);
-    assert.equal(foundIn(proof, "environment"), "WARDER_TEST");
+    // Node adds a variable of its own where coverage is measured.
+    assert.match(foundIn(proof, "environment") ?? "", /^WARDER_TEST\b/);
     const gaps = new Set(gapsOf(proof));
     const always = [
       "root",

@@ -35,7 +35,8 @@ export async function inspect(request: InspectRequest, terminal: Terminal): Prom
   return 0;
 }
 
-function printView(terminal: Terminal, view: VmView): void {
+/** Prints what is known of a VM, the proof of its isolation, and the times of its start. */
+export function printView(terminal: Terminal, view: VmView): void {
   for (const line of formatTable(["id", view.id], facts(view))) printLine(terminal, line);
   printLine(terminal);
   printProof(terminal, view);
@@ -71,6 +72,11 @@ function describeCgroup({ version, directories }: NonNullable<VmView["cgroup"]>)
 }
 
 function describeLimits(limits: VmView["limits"]): string {
+  const all = limitTexts(limits);
+  return all.length === 0 ? "none" : all.join(", ");
+}
+
+function limitTexts(limits: VmView["limits"]): string[] {
   const bytes = (name: string, value: number | undefined) =>
     value === undefined ? [] : [`${name} ${formatBytes(value)}`];
   const plain = (name: string, value: string | number | undefined, unit = "") =>
@@ -85,5 +91,5 @@ function describeLimits(limits: VmView["limits"]): string {
     ...plain("open files", limits.openFiles),
     ...bytes("file size", limits.fileSizeBytes),
     ...(limits.io ?? []).map(({ device }) => `io of ${device}`),
-  ].join(", ");
+  ];
 }

@@ -35,13 +35,11 @@ export const psCommand = defineCommand({
 export async function ps(request: PsRequest, terminal: Terminal): Promise<number> {
   await using warder = await openWarder(request, terminal);
   const records = warder.list({ all: request.all }).map((vm: Vm) => vm.record);
-  if (request.quiet) for (const { id } of records) printLine(terminal, request.json ? JSON.stringify(id) : id);
-  else if (request.json)
-    printJson(
-      terminal,
-      records.map((record) => toEntry(record, Date.now())),
-    );
-  else printRecords(terminal, records, Date.now(), request.all);
+  const now = Date.now();
+  if (request.json)
+    printJson(terminal, request.quiet ? records.map(({ id }) => id) : records.map((each) => toEntry(each, now)));
+  else if (request.quiet) for (const { id } of records) printLine(terminal, id);
+  else printRecords(terminal, records, now, request.all);
   return 0;
 }
 

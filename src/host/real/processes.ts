@@ -13,6 +13,7 @@ export function realProcesses(clock: Clock, procRoot: string): Processes {
   const processes: Processes = {
     prepareToSpawn: () => spawner.warmUp(),
     spawn: (request) => spawner.spawn(request),
+    endSpawning: () => spawner.close(),
     spawnBackground: (request) => spawnBackground(request, processes.identify),
     closeInherited: () => closeInherited(procRoot),
     identify(pid) {

@@ -8,9 +8,10 @@ import type { Child, SpawnRequest } from "../host.ts";
 
 /**
  * Runs each line it is given. It stays as small as it starts, so that its forks take a fraction of a millisecond, where
- * one of Node takes several and slows everything down afterwards (its memory is copied page by page).
+ * one of Node takes several and slows everything down afterwards (its memory is copied page by page). It drops what it
+ * has in its environment all the same: where it is, and what Node gives to its children when coverage is measured.
  */
-const SHELL = 'unset PWD OLDPWD; umask 022; while IFS= read -r line; do eval "$line"; done';
+const SHELL = 'unset PWD OLDPWD NODE_V8_COVERAGE; umask 022; while IFS= read -r line; do eval "$line"; done';
 
 /** Exit statuses by which a shell tells that a signal ended a program. */
 const SIGNAL_STATUS = 128;
@@ -80,6 +81,14 @@ export class Spawner {
     const pid = await Promise.race([started.promise, ended.promise.then(() => undefined)]);
     if (pid === undefined) throw failure(request, "the shell that starts programs ended");
     return { pid, identity: this.#identify(pid), exited: ended.promise, unref: letGo };
+  }
+
+  /** Ends the shell. Its programs, and who keeps their exit statuses, go on. */
+  close(): void {
+    const shell = this.#shell;
+    this.#shell = undefined;
+    shell?.stdin?.destroy();
+    shell?.stdout?.destroy();
   }
 
   #open(): ChildProcess {
