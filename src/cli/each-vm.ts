@@ -37,7 +37,7 @@ export interface Task {
  */
 export async function eachVm(request: EachVmRequest, terminal: Terminal, { doing, act }: Task): Promise<number> {
   await using warder = await openWarder(request, terminal);
-  using _progress = new Progress(terminal, `${doing} ${request.ids.join(", ")}`);
+  using progress = new Progress(terminal, `${doing} ${request.ids.join(", ")}`);
   const attempt = async (id: string) => act(warder.get(id), warder);
   const work = request.ids.map((id) => ({ id, done: attempt(id) }));
   // Each failure is told in its turn below, however early it comes.
@@ -46,9 +46,11 @@ export async function eachVm(request: EachVmRequest, terminal: Terminal, { doing
   for (const { id, done } of work) {
     try {
       const deed = await done;
+      progress.clear();
       if (request.json) printJson(terminal, { id, ...deed.document });
       else printLine(terminal, deed.line ?? id);
     } catch (error) {
+      progress.clear();
       const known = WarderError.from(error, "internal", `${doing} ${id}`);
       // The id tells which one failed where several were asked for.
       if (request.json) printJson(terminal, { id, error: known.toJSON() });

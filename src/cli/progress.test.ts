@@ -31,6 +31,19 @@ test("what takes long is told in one line, which goes away", (t) => {
   assert.equal(terminal.stdout.text, "");
 });
 
+test("another line takes its place, and it comes back", (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const terminal = fakeTerminal({ isTTY: true });
+  using progress = new Progress(terminal, "stopping vm-1, vm-2");
+  progress.clear();
+  t.mock.timers.tick(2_000);
+  progress.clear();
+  terminal.stderr.write("vm-1 ended\n");
+  t.mock.timers.tick(500);
+  const line = "\r\u001b[Kstopping vm-1, vm-2 … 2 s";
+  assert.equal(terminal.stderr.text, `${line}\r\u001b[Kvm-1 ended\n${line}`);
+});
+
 test("in a pipe nothing is told", (t) => {
   t.mock.timers.enable({ apis: ["setInterval"] });
   const terminal = fakeTerminal();

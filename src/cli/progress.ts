@@ -24,11 +24,16 @@ export class Progress implements Disposable {
     this.#text = text;
   }
 
-  /** Takes the line away. */
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
+  /** Takes the line away, for another to be printed; it comes back as long as the work goes on. */
+  clear(): void {
     if (this.#isShown) this.#terminal.stderr.write(CLEAR_LINE);
     this.#isShown = false;
+  }
+
+  /** Takes the line away for good. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.clear();
   }
 
   #show(): void {

@@ -27,7 +27,6 @@ export async function runDetached(
 ): Promise<number> {
   const machine = openThisMachine(request.overrides);
   const task = toTask(request, machine);
-  using _progress = new Progress(terminal, `starting ${task.spec.id}`);
   const monitor = await machine.host.processes.spawnBackground({
     file: toHostPath(process.execPath),
     args: [...process.execArgv, process.argv[1] ?? "", "monitor", String(task.spec.id)],
@@ -64,10 +63,12 @@ async function awaitStart(
   const giveUp = () => {
     if (monitor.identity !== undefined) host.processes.signal(monitor.identity, "SIGTERM");
   };
+  using progress = new Progress(terminal, `starting ${request.spec.id ?? "a VM"}`);
   if (signal.aborted) giveUp();
   signal.addEventListener("abort", giveUp, { once: true });
   try {
     const answer = parseAnswer(await monitor.answer) ?? (await withoutAnswer(monitor, signal));
+    progress.clear();
     for (const { message, details } of answer.warnings) warn(terminal, message, details);
     if ("view" in answer) return answer.view;
     throw inFlagNames(reviveError(answer.error, signal.aborted ? signal.reason : undefined), request);

@@ -1,3 +1,4 @@
+import { type EventEmitter, once } from "node:events";
 import { stripVTControlCharacters } from "node:util";
 
 /** One of the two streams that a command prints to. */
@@ -11,6 +12,8 @@ export interface Output {
   /** Characters in a line; unlimited where nobody looks. */
   readonly columns: number;
   write(chunk: string | Uint8Array): void;
+  /** Settles when there is room for more; rejects when the signal fires. For what may wait, which a guest may not. */
+  ready(signal: AbortSignal): Promise<void>;
 }
 
 /** Where a command prints, and how. Handed to every command, so that tests can look at what was printed. */
@@ -33,7 +36,8 @@ const codes: Readonly<Record<Tone, readonly [number, number]>> = {
 };
 
 /** A stream of Node's, as far as it is used here. */
-type NodeStream = Pick<NodeJS.WriteStream, "write" | "writableLength"> &
+type NodeStream = Pick<NodeJS.WriteStream, "write" | "writableLength" | "writableNeedDrain"> &
+  EventEmitter &
   Partial<Pick<NodeJS.WriteStream, "isTTY" | "hasColors" | "columns">>;
 
 /** This process's streams. Node's own look at `NO_COLOR`, `FORCE_COLOR` and `TERM` says whether a terminal is coloured. */
@@ -53,6 +57,9 @@ function toOutput(stream: NodeStream, allowColor: boolean): Output {
       return isTTY ? (stream.columns ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
     },
     write: (chunk) => void stream.write(chunk),
+    async ready(signal) {
+      if (stream.writableNeedDrain) await once(stream, "drain", { signal });
+    },
   };
 }
 

@@ -20,6 +20,10 @@ export class FakeOutput implements Output {
     this.#chunks.push(Buffer.from(chunk));
   }
 
+  async ready(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+  }
+
   get bytes(): Buffer {
     return Buffer.concat(this.#chunks);
   }

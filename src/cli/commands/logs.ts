@@ -65,7 +65,16 @@ export async function logs(
   const vm = warder.get(request.id);
   const sink: Sink = request.json ? new JsonLines(terminal, request.kind) : new ConsoleView(terminal.stdout);
   try {
-    await printOutput(warder, vm, request, sink, signal);
+    await printOutput(
+      warder,
+      vm,
+      request,
+      async (chunk) => {
+        sink.show(chunk);
+        await terminal.stdout.ready(signal);
+      },
+      signal,
+    );
     return 0;
   } catch (error) {
     // Ctrl-C is how one stops looking: nothing failed.
@@ -80,16 +89,16 @@ async function printOutput(
   warder: Warder,
   vm: Vm,
   request: LogsRequest,
-  sink: Sink,
+  show: (chunk: Uint8Array) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
   const { OutputReader } = await import("../../lifecycle/follow.ts");
   using reader = new OutputReader(warder.machinery, vm.id, request.kind);
   const kept = reader.read();
-  if (request.tail === undefined) for (const chunk of kept) sink.show(chunk);
-  else sink.show(lastLines(kept, request.tail));
+  if (request.tail === undefined) for (const chunk of kept) await show(chunk);
+  else await show(lastLines(kept, request.tail));
   if (!request.follow) return;
   // Nobody would read the output of a VM whose manager died; as long as it is followed, this process is its manager.
   if (vm.record.exit === undefined) vm.lookAfter();
-  for await (const chunk of reader.follow(signal)) sink.show(chunk);
+  for await (const chunk of reader.follow(signal)) await show(chunk);
 }
