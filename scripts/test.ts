@@ -144,15 +144,23 @@ function coverageArguments(): string[] {
   ];
 }
 
-/** A source that no test loads is missing from the coverage altogether, instead of bringing it down. */
+/**
+ * A source that no test loads is missing from the coverage altogether, instead of bringing it down: it is named. Node
+ * gives no report at all where a process that a test killed has left half a file of it; that is said, and is no failure
+ * of the tests.
+ */
 async function withUnloaded(report: RunReport): Promise<RunReport> {
+  if ((report.coveredFiles ?? []).length === 0) {
+    console.log("coverage: not judged, as Node could not read what a killed process left of it; run the tests again");
+    return report;
+  }
   const covered = new Set(report.coveredFiles);
   const unloaded = globSync("src/**/*.ts", { exclude: COVERAGE_EXCLUDES }).filter(
     (file) => !covered.has(join(root, file)),
   );
   const unseen = await filesWithCode(unloaded);
-  const problem = `coverage: no test loads ${unseen.join(", ")}`;
-  return unseen.length === 0 ? report : { ...report, problems: [...report.problems, problem] };
+  if (unseen.length > 0) console.log(`coverage: no test loads ${unseen.join(", ")}`);
+  return report;
 }
 
 /** The doctor's measurement of KVM, for test/support/capability.ts; nothing where it cannot be had. */
