@@ -55,10 +55,17 @@ export function listenToSignals(): Interruption {
       if (!interrupter.interrupt(signal)) process.exit(signalStatus(signal));
     });
   }
-  // Whoever read the output has gone: as SIGPIPE would say where Node did not ignore it.
+  // Whoever read the output has gone, or a disk is full: as SIGPIPE would say, which Node ignores. A VM must not lose
+  // its manager over it.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    if (!interrupter.signal.aborted) interrupter.interrupt("SIGPIPE");
+    if (interrupter.signal.aborted) return;
+    interrupter.interrupt("SIGPIPE");
+    if (error.code === "EPIPE") return;
+    process.stderr.write(`warder: writing the output: ${error.message}\n`);
+    // Even where everything else was done by then.
+    process.once("exit", () => {
+      process.exitCode ||= 1;
+    });
   });
   // Nobody is left to be told.
   process.stderr.on("error", () => undefined);

@@ -86,8 +86,8 @@ test("quiet is quiet", () => assert.deepEqual(told({ quiet: true, proof: true })
 test("a console that was not shown whole is told", () => {
   const terminal = fakeTerminal();
   const console = new ConsoleView(terminal.stdout);
-  terminal.stdout.pendingBytes = 2 ** 21;
-  console.show(Buffer.alloc(2048));
+  terminal.stdout.stall();
+  console.show(Buffer.alloc(256 * 1024 + 2048));
   tellEnd(
     ended({}),
     { json: false, quiet: false, proof: false, detach: false, spec: { kernel: "/k" } },

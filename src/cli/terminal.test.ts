@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
 import { test } from "node:test";
 import fc from "fast-check";
 import { FakeOutput, fakeTerminal } from "../../test/support/fake-terminal.ts";
 import { formatTable, harmless, openTerminal, paint, printJson, printTable } from "./terminal.ts";
 
-const stream = (facts: object) => ({ write: () => true, writableLength: 0, ...facts });
+const stream = (facts: object) =>
+  Object.assign(new EventEmitter(), { write: () => true, writableNeedDrain: false, ...facts });
 const terminalStream = stream({ isTTY: true, columns: 80, hasColors: () => true });
 
 test("a terminal is coloured where it can be and may be", () => {
@@ -16,10 +18,21 @@ test("a terminal is coloured where it can be and may be", () => {
 });
 
 test("a pipe has no width, a terminal has its own", () => {
-  const { stdout, stderr } = openTerminal(terminalStream, stream({ writableLength: 7 }), true);
+  const { stdout, stderr } = openTerminal(terminalStream, stream({}), true);
   assert.equal(stdout.columns, 80);
   assert.equal(stderr.columns, Number.POSITIVE_INFINITY);
-  assert.equal(stderr.pendingBytes, 7);
+});
+
+test("an output is ready when its reader has taken what there was, or never, where one gives up", async () => {
+  const { signal } = new AbortController();
+  await openTerminal(stream({}), stream({}), true).stdout.ready(signal);
+  const full = stream({ writableNeedDrain: true });
+  const { stdout } = openTerminal(full, full, true);
+  assert.equal(stdout.isReady, false);
+  const waiting = Promise.all([stdout.ready(signal), stdout.ready()]);
+  full.emit("drain");
+  await waiting;
+  await assert.rejects(stdout.ready(AbortSignal.abort(new Error("enough"))), { name: "AbortError" });
 });
 
 test("only a coloured output is painted", () => {

@@ -7,13 +7,13 @@ export interface Output {
   readonly isTTY: boolean;
   /** Whether what goes there may be coloured. */
   readonly color: boolean;
-  /** Bytes that were written and are not taken yet. */
-  readonly pendingBytes: number;
+  /** Whether there is room: what is written without it waits in memory. */
+  readonly isReady: boolean;
   /** Characters in a line; unlimited where nobody looks. */
   readonly columns: number;
   write(chunk: string | Uint8Array): void;
-  /** Settles when there is room for more; rejects when the signal fires. For what may wait, which a guest may not. */
-  ready(signal: AbortSignal): Promise<void>;
+  /** Settles when there is room; rejects when the signal fires. */
+  ready(signal?: AbortSignal): Promise<void>;
 }
 
 /** Where a command prints, and how. Handed to every command, so that tests can look at what was printed. */
@@ -36,7 +36,7 @@ const codes: Readonly<Record<Tone, readonly [number, number]>> = {
 };
 
 /** A stream of Node's, as far as it is used here. */
-type NodeStream = Pick<NodeJS.WriteStream, "write" | "writableLength" | "writableNeedDrain"> &
+type NodeStream = Pick<NodeJS.WriteStream, "write" | "writableNeedDrain"> &
   EventEmitter &
   Partial<Pick<NodeJS.WriteStream, "isTTY" | "hasColors" | "columns">>;
 
@@ -50,15 +50,15 @@ function toOutput(stream: NodeStream, allowColor: boolean): Output {
   return {
     isTTY,
     color: allowColor && isTTY && stream.hasColors?.() === true,
-    get pendingBytes() {
-      return stream.writableLength;
+    get isReady() {
+      return !stream.writableNeedDrain;
     },
     get columns() {
       return isTTY ? (stream.columns ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
     },
     write: (chunk) => void stream.write(chunk),
     async ready(signal) {
-      if (stream.writableNeedDrain) await once(stream, "drain", { signal });
+      if (stream.writableNeedDrain) await once(stream, "drain", signal === undefined ? {} : { signal });
     },
   };
 }

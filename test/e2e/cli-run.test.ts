@@ -62,6 +62,19 @@ describe("warder run in the foreground", real, () => {
     assert.deepEqual(fs.readdirSync(`${cli.stateDir}/vms`), []);
   });
 
+  test("a long console is shown whole afterwards, however slowly it is read", async () => {
+    await using cli = openCli();
+    const id = cli.id("a");
+    await cli.run("run", "--kernel", guest("hello"), "--quiet", "--id", id);
+    const text = "0123456789abcde\n".repeat(200_000);
+    fs.writeFileSync(`${cli.stateDir}/vms/${id}/console`, text);
+    assert.ok((await cli.run("logs", id)).stdout === text);
+    assert.ok((await cli.run("logs", "--tail", "100000", id)).stdout === text.slice(-16 * 100_000));
+    const { status, stderr } = await start("/bin/sh", ["-c", `"${program}" logs ${id} | head -c 1`], cli.environment)
+      .ended;
+    assert.deepEqual([status, stderr], [0, ""]);
+  });
+
   test("Ctrl-C ends the VM in order, removes its jail, and the status is the VM's", async () => {
     await using cli = openCli();
     const before = cli.snapshot();

@@ -6,7 +6,7 @@ import type { Output, Terminal } from "../../src/cli/terminal.ts";
 export class FakeOutput implements Output {
   readonly isTTY: boolean;
   readonly color: boolean;
-  pendingBytes = 0;
+  #full: PromiseWithResolvers<void> | undefined;
   columns: number;
   readonly #chunks: Buffer[] = [];
 
@@ -20,8 +20,23 @@ export class FakeOutput implements Output {
     this.#chunks.push(Buffer.from(chunk));
   }
 
-  async ready(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
+  get isReady(): boolean {
+    return this.#full === undefined;
+  }
+
+  async ready(): Promise<void> {
+    await this.#full?.promise;
+  }
+
+  /** From now on its reader takes nothing. */
+  stall(): void {
+    this.#full = Promise.withResolvers();
+  }
+
+  /** Its reader takes what there is. */
+  resume(): void {
+    this.#full?.resolve();
+    this.#full = undefined;
   }
 
   get bytes(): Buffer {
