@@ -43,6 +43,16 @@ describe("configDocument", () => {
     assert.ok(!JSON.stringify(document).includes("/srv/"));
   });
 
+  it("limits a drive as asked, and no other", () => {
+    const rateLimit = { bandwidth: { bytesPerSecond: 1_000_000 } };
+    const spec = parseVmSpec({ kernel: "probe", drives: [{ path: "/a", id: "a", rateLimit }, { path: "/b", id: "b" }] });
+    const { drives } = configDocument(spec, { kernel, drives: { a: toJailPath("/a"), b: toJailPath("/b") } });
+    assert.deepEqual(
+      drives.map((drive) => drive.rate_limiter),
+      [{ bandwidth: { size: 200_000, refill_time: 200 } }, undefined],
+    );
+  });
+
   it("has a section for each further device, under the file's own names", () => {
     const spec = parseVmSpec({ kernel: "probe" });
     const document = configDocument(

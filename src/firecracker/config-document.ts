@@ -2,6 +2,7 @@ import type { HostPath, JailPath } from "../vm/path.ts";
 import type { VmSpec } from "../vm/spec.ts";
 import { requireFeature, requireOperation } from "./features.ts";
 import type * as models from "./models.ts";
+import { toRateLimiter } from "./rate-limit.ts";
 import type { ReleaseVersion } from "./version.ts";
 
 /** Where the files of a VM lie as Firecracker sees them: inside its jail, or on the host where it has none. */
@@ -53,6 +54,7 @@ export function configDocument(spec: VmSpec, files: GuestFiles, devices: GuestDe
       path_on_host: driveFile(files, drive.id),
       is_root_device: drive.root,
       is_read_only: drive.readOnly,
+      ...(drive.rateLimit === undefined ? {} : { rate_limiter: toRateLimiter(drive.rateLimit) }),
     })),
     "machine-config": { vcpu_count: spec.vcpus, mem_size_mib: spec.memoryMib },
     ...section("network-interfaces", devices.networkInterfaces),

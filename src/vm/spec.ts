@@ -4,6 +4,7 @@ import { type VmId, vmIdProblem } from "./id.ts";
 import type { IsolationPolicy } from "./isolation.ts";
 import { type Limits, memoryLimitFor } from "./limits.ts";
 import { type HostPath, type JailPath, jailPathProblem, pathProblem } from "./path.ts";
+import { type RateLimit, rateLimitSchema } from "./rate-limit.ts";
 import { defaultShutdownLadder, type ShutdownLadder } from "./shutdown.ts";
 import { type Bytes, type MiB, mibToBytes, type Uid, uidProblem } from "./size.ts";
 
@@ -22,6 +23,8 @@ export interface Drive {
   readonly readOnly: boolean;
   /** The disk the kernel mounts as `/`. At most one. */
   readonly root: boolean;
+  /** Absent: as fast as the host can. */
+  readonly rateLimit?: RateLimit;
 }
 
 /** What a VM is to be, complete and checked. Made only by {@link parseVmSpec}. */
@@ -123,6 +126,7 @@ const drive = z.strictObject({
   path: hostPath,
   readOnly: z.boolean().default(false),
   root: z.boolean().default(false),
+  rateLimit: rateLimitSchema.optional(),
 });
 
 const rung = z.strictObject({
