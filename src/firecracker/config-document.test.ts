@@ -45,7 +45,13 @@ describe("configDocument", () => {
 
   it("limits a drive as asked, and no other", () => {
     const rateLimit = { bandwidth: { bytesPerSecond: 1_000_000 } };
-    const spec = parseVmSpec({ kernel: "probe", drives: [{ path: "/a", id: "a", rateLimit }, { path: "/b", id: "b" }] });
+    const spec = parseVmSpec({
+      kernel: "probe",
+      drives: [
+        { path: "/a", id: "a", rateLimit },
+        { path: "/b", id: "b" },
+      ],
+    });
     const { drives } = configDocument(spec, { kernel, drives: { a: toJailPath("/a"), b: toJailPath("/b") } });
     assert.deepEqual(
       drives.map((drive) => drive.rate_limiter),
