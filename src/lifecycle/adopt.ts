@@ -5,6 +5,7 @@ import { type VmRecord, withoutOwner } from "../vm/record.ts";
 import { isLive } from "../vm/state.ts";
 import { connectApi } from "./api.ts";
 import { Drain } from "./drain.ts";
+import { enterEnd } from "./ending.ts";
 import { concludeExit } from "./exit-cause.ts";
 import type { Machinery } from "./machinery.ts";
 import { outputFiles } from "./output-files.ts";
@@ -154,7 +155,6 @@ async function concludeUnseen(machinery: Machinery, record: VmRecord): Promise<v
 }
 
 async function finish(machinery: Machinery, record: VmRecord, exit: VmExit): Promise<void> {
-  const state = exit.cause === "start-failed" ? "failed" : "exited";
-  machinery.store.update(record.id, (current) => ({ ...current, state, exit }));
+  enterEnd(machinery, record.id, exit);
   await finishRemoval(machinery, record);
 }

@@ -5,7 +5,7 @@ import type { VmExit } from "../vm/exit.ts";
 import type { ProcessExit } from "../vm/process.ts";
 import { type VmRecord, withoutOwner } from "../vm/record.ts";
 import type { ShutdownLadder, ShutdownOutcome } from "../vm/shutdown.ts";
-import { isLive } from "../vm/state.ts";
+import { enterEnd } from "./ending.ts";
 import { concludeExit } from "./exit-cause.ts";
 import type { Machinery } from "./machinery.ts";
 import type { StartProof } from "./prove-again.ts";
@@ -97,11 +97,10 @@ export class Supervision {
     });
     await this.#detach();
     // First the cause, which is known only here, then the removal, which anybody can finish.
-    this.#machinery.store.update(record.id, (current) =>
-      isLive(current.state) ? { ...current, state: "exited", exit: concluded } : current,
-    );
+    const { state } = enterEnd(this.#machinery, record.id, concluded);
     await removeObjects(this.#machinery, record);
-    this.#machinery.store.update(record.id, withoutOwner);
+    // Whoever looked after the VM also starts it again.
+    if (state !== "restarting") this.#machinery.store.update(record.id, withoutOwner);
     this.#machinery.note("VM ended", {
       vm_id: record.id,
       cause: concluded.cause,

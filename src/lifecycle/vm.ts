@@ -6,7 +6,7 @@ import type { VmId } from "../vm/id.ts";
 import type { IsolationReport } from "../vm/isolation.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { killLadder, type ShutdownLadder, type ShutdownOutcome } from "../vm/shutdown.ts";
-import { decide, isLive, type VmRequest, type VmState } from "../vm/state.ts";
+import { canTransition, decide, isLive, type VmRequest, type VmState } from "../vm/state.ts";
 import { toView, type VmView } from "../vm/view.ts";
 import { abortable } from "./abortable.ts";
 import { adoptVm, finishRemoval, hasLivingOwner, isStillRunning, settle } from "./adopt.ts";
@@ -160,7 +160,7 @@ export class Vm implements AsyncDisposable {
     } finally {
       client.close();
     }
-    store.update(this.id, (current) => (isLive(current.state) ? { ...current, state } : current));
+    store.update(this.id, (current) => (canTransition(current.state, state) ? { ...current, state } : current));
   }
 
   /** True: do it. False: it is so already. */

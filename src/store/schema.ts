@@ -35,6 +35,54 @@ const migrations: readonly string[] = [
     PRIMARY KEY (vm_id, kind, name)
   ) STRICT, WITHOUT ROWID;
   `,
+  // Leases of anything that has a name or a number of any size, which may rest before they are given out again; when a
+  // VM ended; what is too large for its record; and what became of VMs, for whoever watches.
+  `
+  ALTER TABLE vms ADD COLUMN ended_at INTEGER;
+  UPDATE vms SET ended_at = json_extract(record, '$.exit.at') WHERE json_valid(record);
+  CREATE INDEX vms_by_end ON vms (ended_at) WHERE ended_at IS NOT NULL;
+
+  CREATE TABLE named_leases (
+    kind           TEXT NOT NULL,
+    value          TEXT NOT NULL,
+    vm_id          TEXT REFERENCES vms (id),
+    resting_since  INTEGER,
+    last_vm        TEXT,
+    PRIMARY KEY (kind, value),
+    CHECK ((vm_id IS NULL) <> (resting_since IS NULL))
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO named_leases (kind, value, vm_id) SELECT kind, CAST(value AS TEXT), vm_id FROM leases;
+  INSERT INTO named_leases (kind, value, vm_id) SELECT 'gid', value, vm_id FROM named_leases WHERE kind = 'uid';
+  DROP TABLE leases;
+  ALTER TABLE named_leases RENAME TO leases;
+  CREATE INDEX leases_by_vm ON leases (vm_id) WHERE vm_id IS NOT NULL;
+
+  CREATE TABLE named_cursors (
+    kind   TEXT PRIMARY KEY,
+    value  TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO named_cursors SELECT kind, CAST(value AS TEXT) FROM lease_cursors;
+  DROP TABLE lease_cursors;
+  ALTER TABLE named_cursors RENAME TO lease_cursors;
+
+  CREATE TABLE documents (
+    vm_id  TEXT NOT NULL REFERENCES vms (id),
+    name   TEXT NOT NULL,
+    text   TEXT NOT NULL,
+    PRIMARY KEY (vm_id, name)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE changes (
+    sequence     INTEGER PRIMARY KEY,
+    vm_id        TEXT NOT NULL,
+    generation   INTEGER NOT NULL,
+    incarnation  INTEGER NOT NULL,
+    state        TEXT NOT NULL,
+    previous     TEXT,
+    at           INTEGER NOT NULL,
+    reason       TEXT
+  ) STRICT;
+  `,
 ];
 
 /** The version that this code reads and writes. */
@@ -48,10 +96,15 @@ export const SCHEMA_VERSION = migrations.length;
 export function migrate(database: DatabaseSync): void {
   while (versionOf(database) < SCHEMA_VERSION) {
     database.exec("BEGIN IMMEDIATE");
-    // Asked again, as another process may have been faster while this one waited for the lock.
-    const version = versionOf(database);
-    if (version < SCHEMA_VERSION) database.exec(`${migrations[version]}; PRAGMA user_version = ${version + 1}`);
-    database.exec("COMMIT");
+    try {
+      // Asked again, as another process may have been faster while this one waited for the lock.
+      const version = versionOf(database);
+      if (version < SCHEMA_VERSION) database.exec(`${migrations[version]}; PRAGMA user_version = ${version + 1}`);
+      database.exec("COMMIT");
+    } catch (error) {
+      if (database.isTransaction) database.exec("ROLLBACK");
+      throw error;
+    }
   }
 }
 

@@ -22,7 +22,15 @@ const id = toVmId("vm-1");
 
 /** Only what the store looks at. */
 const record = (vmId: VmId = id, state: VmState = "starting") =>
-  ({ id: vmId, state, generation: 0, createdAt: ++count, timings: {} }) as unknown as VmRecord;
+  ({
+    id: vmId,
+    state,
+    generation: 0,
+    incarnation: 1,
+    createdAt: ++count,
+    timings: {},
+    history: [],
+  }) as unknown as VmRecord;
 
 describe("records", () => {
   test("are kept over a closing, oldest first", () => {

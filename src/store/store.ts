@@ -2,7 +2,8 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { messageOf, WarderError } from "../vm/error.ts";
 import type { VmId } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
-import { isLive } from "../vm/state.ts";
+import { canTransition, hasEnded, type VmStateOrRemoved } from "../vm/state.ts";
+import { ChangeLog } from "./changes.ts";
 import { enterWal, migrate } from "./schema.ts";
 
 /** Something on the host that is a VM's, written down before it is made and struck out after it is gone. */
@@ -41,10 +42,13 @@ export class Store implements Disposable {
   readonly #statements = new Map<string, StatementSync>();
   /** Records that were read or written last, by their text: to compare it costs far less than to parse it again. */
   readonly #known = new Map<string, VmRecord>();
+  /** Every change of a VM's state. */
+  readonly changes: ChangeLog;
   #depth = 0;
 
   private constructor(database: DatabaseSync) {
     this.#database = database;
+    this.changes = new ChangeLog(database);
   }
 
   /**
@@ -79,10 +83,12 @@ export class Store implements Disposable {
       this.#run("COMMIT");
       return result;
     } catch (error) {
+      this.changes.discard();
       if (this.#database.isTransaction) this.#run("ROLLBACK");
       throw error;
     } finally {
       this.#depth--;
+      this.changes.publish();
     }
   }
 
@@ -94,7 +100,7 @@ export class Store implements Disposable {
   add(record: VmRecord): void {
     this.transaction(() => {
       const existing = this.get(record.id);
-      if (existing !== undefined && isLive(existing.state)) throw taken(existing);
+      if (existing !== undefined && !hasEnded(existing.state)) throw taken(existing);
       if (existing !== undefined) this.forget(record.id);
       this.#run(
         "INSERT INTO vms (id, state, generation, created_at, record) VALUES (?, ?, ?, ?, ?)",
@@ -104,6 +110,7 @@ export class Store implements Disposable {
         record.createdAt,
         this.#format(record),
       );
+      this.#note(record, undefined, record.state);
     });
   }
 
@@ -125,9 +132,10 @@ export class Store implements Disposable {
    * Changes a record and counts its generation up. `change` sees what is stored now, whoever wrote it, and may refuse by
    * throwing; a record that is unchanged (the same object) is not written.
    *
+   * @param reason - Why the state changes, where the exit does not tell.
    * @throws {@link WarderError} `vm-not-found`.
    */
-  update(id: VmId, change: (record: VmRecord) => VmRecord): VmRecord {
+  update(id: VmId, change: (record: VmRecord) => VmRecord, reason?: string): VmRecord {
     return this.transaction(() => {
       const before = this.get(id);
       if (before === undefined) throw notFound(id);
@@ -141,17 +149,32 @@ export class Store implements Disposable {
         this.#format(after),
         id,
       );
+      this.#note(after, before, after.state, reason);
       return after;
     });
   }
 
-  /** Takes a record out, with what leases and ledger rows it still has. */
-  forget(id: VmId): void {
+  /** Takes a record out, with what leases, ledger rows and idempotency keys it still has. */
+  forget(id: VmId, reason?: string): void {
     this.transaction(() => {
+      const record = this.get(id);
+      if (record === undefined) return;
       this.release(id);
       this.strike(id);
       this.#run("DELETE FROM vms WHERE id = ?", id);
+      this.#note({ ...record, generation: record.generation + 1 }, record, "removed", reason);
     });
+  }
+
+  /** The VM that was made with an idempotency key, and the request that it was made by. */
+  findByKey(key: string): { readonly id: VmId; readonly request: string } | undefined {
+    const row = this.#prepare("SELECT vm_id, request FROM idempotency_keys WHERE key = ?").get(key);
+    return row === undefined ? undefined : { id: row.vm_id as VmId, request: String(row.request) };
+  }
+
+  /** Keeps the key of the call that makes a VM, as long as its record is kept; inside the transaction that adds it. */
+  keepKey(key: string, id: VmId, request: string): void {
+    this.#run("INSERT INTO idempotency_keys (key, vm_id, request) VALUES (?, ?, ?)", key, id, request);
   }
 
   /**
@@ -224,6 +247,31 @@ export class Store implements Disposable {
     return rows.map((row) => ({ ...row })) as unknown as LedgerRow[];
   }
 
+  /** Writes a change of state down, and refuses one that there can not be: no record is ever in a state it can not be in. */
+  #note(
+    after: VmRecord,
+    before: VmRecord | undefined,
+    state: VmStateOrRemoved,
+    reason: string | undefined = after.exit?.cause,
+  ): void {
+    if (state === before?.state) return;
+    if (before !== undefined && !canTransition(before.state, state)) throw illegal(before, state);
+    const { id, generation, incarnation } = after;
+    const previous = before?.state ?? null;
+    try {
+      this.changes.append({
+        id,
+        generation,
+        incarnation,
+        state,
+        previous,
+        ...(reason === undefined ? {} : { reason }),
+      });
+    } catch (cause) {
+      throw storeFailure(cause);
+    }
+  }
+
   close(): void {
     if (this.#database.isOpen) this.#database.close();
   }
@@ -273,6 +321,14 @@ export function taken(record: VmRecord): WarderError {
     doing: `making the VM ${record.id}`,
     why: `there is one of this id, which is ${record.state}`,
     cure: `Use another id, or end it with \`warder stop ${record.id}\``,
+  });
+}
+
+/** A defect: who changes a state asks first whether it may. */
+function illegal({ id, state }: VmRecord, to: VmStateOrRemoved): WarderError {
+  return new WarderError("internal", {
+    doing: `changing the state of ${id}`,
+    why: `no way leads from ${state} to ${to}`,
   });
 }
 

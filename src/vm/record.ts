@@ -3,6 +3,7 @@ import type { VmId } from "./id.ts";
 import type { IsolationReport } from "./isolation.ts";
 import type { HostPath, JailPath } from "./path.ts";
 import type { ProcessIdentity } from "./process.ts";
+import type { RestartProgress } from "./restart.ts";
 import type { ShutdownMethod } from "./shutdown.ts";
 import type { VmSpec } from "./spec.ts";
 import type { VmState } from "./state.ts";
@@ -49,12 +50,25 @@ export interface Binaries {
 /** Which programs one VM runs on: without the jailer where it is started without, and none is installed. */
 export type VmBinaries = Omit<Binaries, "jailer"> & Partial<Pick<Binaries, "jailer">>;
 
+/** A run of a VM that is over. */
+export interface PastRun {
+  readonly incarnation: number;
+  /** Milliseconds since 1970; absent where it never came to run. */
+  readonly startedAt?: number;
+  readonly exit: VmExit;
+}
+
+/** So many of a VM's past runs are kept, the newest. */
+export const HISTORY_MAX = 10;
+
 /** Everything known of one VM. What the store keeps and the faces show. */
 export interface VmRecord {
   readonly id: VmId;
   readonly state: VmState;
   /** Counts every change of the record. */
   readonly generation: number;
+  /** Which run of the VM this is: 1 for the first, counted up by every start; 0 before the first. */
+  readonly incarnation: number;
   /** Milliseconds since 1970. */
   readonly createdAt: number;
   readonly spec: VmSpec;
@@ -74,7 +88,23 @@ export interface VmRecord {
   readonly timings: Readonly<Record<string, number>>;
   /** The rung of a shutdown that was climbed last; written before it acts, by whichever process shuts the VM down. */
   readonly endedBy?: ShutdownMethod;
+  /** When this run began, its isolation proven: milliseconds since 1970. */
+  readonly startedAt?: number;
+  /** How this run ended: there where the state is `exited` or `failed`, and only there. */
   readonly exit?: VmExit;
+  /** Earlier runs, oldest first, {@link HISTORY_MAX} at most; while it is `restarting`, the one that is just over too. */
+  readonly history: readonly PastRun[];
+  /** There while a row of restarts goes on. */
+  readonly restart?: RestartProgress;
+  /** A reboot was asked for: the end of this run is followed by a start, whatever the restart policy is. */
+  readonly isToReboot?: true;
+  /** The idempotency key of the call that began this run, where it had one. */
+  readonly startKey?: string;
+}
+
+/** The history with one more run in it. */
+export function addToHistory(history: readonly PastRun[], run: PastRun): readonly PastRun[] {
+  return [...history, run].slice(-HISTORY_MAX);
 }
 
 /** The record of a VM that nobody looks after any more. */

@@ -5,6 +5,7 @@ import type { IsolationPolicy } from "./isolation.ts";
 import { type Limits, memoryLimitFor } from "./limits.ts";
 import { type HostPath, type JailPath, jailPathProblem, pathProblem } from "./path.ts";
 import { type RateLimit, rateLimitSchema } from "./rate-limit.ts";
+import { DEFAULT_MAX_RETRIES, defaultRestart, type RestartPolicy } from "./restart.ts";
 import { defaultShutdownLadder, type ShutdownLadder } from "./shutdown.ts";
 import { type Bytes, type MiB, mibToBytes, type Uid, uidProblem } from "./size.ts";
 
@@ -51,6 +52,7 @@ export interface VmSpec {
   /** Where Firecracker's API socket lies inside the jail. */
   readonly apiSocket: JailPath;
   readonly shutdown: ShutdownLadder;
+  readonly restart: RestartPolicy;
   /** Most milliseconds from the call until the VM runs and is proven. */
   readonly startTimeoutMs: number;
 }
@@ -134,6 +136,19 @@ const rung = z.strictObject({
   timeoutMs: whole(0, 3_600_000),
 });
 
+const restart = z
+  .strictObject({
+    policy: z.enum(["never", "on-failure", "always"]).default(defaultRestart.policy),
+    maxRetries: whole(1, 1_000_000).optional(),
+    backoffMs: whole(10, 3_600_000).default(defaultRestart.backoffMs),
+    maxBackoffMs: whole(10, 86_400_000).optional(),
+    resetAfterMs: whole(1, 86_400_000).default(defaultRestart.resetAfterMs),
+  })
+  .refine(
+    ({ backoffMs, maxBackoffMs }) => maxBackoffMs === undefined || maxBackoffMs >= backoffMs,
+    "maxBackoffMs must not be below backoffMs",
+  );
+
 const schema = z.strictObject({
   id: refine(vmIdProblem).optional(),
   kernel: z.union([z.enum(["probe", "none"]), hostPath]),
@@ -159,6 +174,7 @@ const schema = z.strictObject({
     .min(1)
     .refine((rungs) => rungs.at(-1)?.method === "sigkill", "must end with sigkill: nothing else is sure to work")
     .optional(),
+  restart: restart.optional(),
   startTimeoutMs: whole(100, 600_000).default(30_000),
 });
 
@@ -195,8 +211,19 @@ function complete(data: z.output<typeof schema>, defaults: VmSpecDefaults): VmSp
     drives: data.drives.map((each, index) => ({ ...each, id: each.id ?? (each.root ? "rootfs" : `drive_${index}`) })),
     limits: { ...defaultLimits(memoryMib, data.vcpus), ...data.limits },
     shutdown: data.shutdown ?? defaultShutdownLadder,
+    restart: data.restart === undefined ? defaultRestart : completeRestart(data.restart),
   };
   return Object.freeze(dropUndefined(spec)) as unknown as VmSpec;
+}
+
+/** The longest wait is never below the first; only `on-failure` has a ceiling of its own. */
+function completeRestart({ maxRetries, maxBackoffMs, ...rest }: z.output<typeof restart>): RestartPolicy {
+  const ceiling = maxRetries ?? (rest.policy === "on-failure" ? DEFAULT_MAX_RETRIES : undefined);
+  return {
+    ...rest,
+    ...(ceiling === undefined ? {} : { maxRetries: ceiling }),
+    maxBackoffMs: maxBackoffMs ?? Math.max(defaultRestart.maxBackoffMs, rest.backoffMs),
+  };
 }
 
 /**

@@ -2,7 +2,7 @@ import { ensureParent } from "../../cgroup/parent.ts";
 import { taken } from "../../store/store.ts";
 import { WarderError } from "../../vm/error.ts";
 import type { VmRecord } from "../../vm/record.ts";
-import { isLive } from "../../vm/state.ts";
+import { hasEnded } from "../../vm/state.ts";
 import type { Step } from "../engine.ts";
 import { ledgerOf } from "../plan.ts";
 import type { StartContext } from "../start-context.ts";
@@ -31,12 +31,17 @@ export const reserve: Step<StartContext> = {
   },
 };
 
-function draftRecord(context: StartContext, user: { uid: number; gid: number }): VmRecord {
+/** A record of a VM that is about to have its first run. */
+export function draftRecord(
+  context: Pick<StartContext, "plan" | "machinery">,
+  user: { uid: number; gid: number },
+): VmRecord {
   const { plan, machinery } = context;
   return {
     id: plan.id,
     state: "starting",
     generation: 0,
+    incarnation: 1,
     createdAt: machinery.host.clock.now(),
     spec: plan.spec,
     binaries: plan.binaries,
@@ -45,11 +50,12 @@ function draftRecord(context: StartContext, user: { uid: number; gid: number }):
     layout: plan.layout,
     ...(plan.cgroup === undefined ? {} : { cgroup: plan.cgroup.placement }),
     timings: {},
+    history: [],
   };
 }
 
 /** A uid that no other VM has, and a gid of the same number, unless the caller names them. */
-function leaseUser({ machinery, plan }: StartContext): { uid: number; gid: number } {
+export function leaseUser({ machinery, plan }: Pick<StartContext, "plan" | "machinery">): { uid: number; gid: number } {
   const { store, settings, host } = machinery;
   if (!plan.spec.jailed) return { uid: host.processes.effectiveUid, gid: host.processes.effectiveUid };
   if (plan.spec.uid !== undefined) {
@@ -65,7 +71,7 @@ function leaseUser({ machinery, plan }: StartContext): { uid: number; gid: numbe
 function refuseOccupied({ machinery, plan }: StartContext): void {
   const { host, store } = machinery;
   const existing = store.get(plan.id);
-  if (existing !== undefined && isLive(existing.state)) throw taken(existing);
+  if (existing !== undefined && !hasEnded(existing.state)) throw taken(existing);
   const { directory, alias, socket } = plan.layout;
   const occupied = [directory, alias, socket].filter((path) => host.files.inspect(path) !== undefined);
   if (occupied.length > 0) {
