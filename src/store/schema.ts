@@ -36,8 +36,10 @@ const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   `,
   // Leases of anything that has a name or a number of any size, which may rest before they are given out again; when a
-  // VM ended; what is too large for its record; and what became of VMs, for whoever watches.
+  // VM ended; what is too large for its record; runs of VMs, what became of them, and which calls made them.
   `
+  UPDATE vms SET record = json_set(record, '$.incarnation', 1, '$.history', json('[]')) WHERE json_valid(record);
+
   ALTER TABLE vms ADD COLUMN ended_at INTEGER;
   UPDATE vms SET ended_at = json_extract(record, '$.exit.at') WHERE json_valid(record);
   CREATE INDEX vms_by_end ON vms (ended_at) WHERE ended_at IS NOT NULL;
@@ -66,7 +68,7 @@ const migrations: readonly string[] = [
   ALTER TABLE named_cursors RENAME TO lease_cursors;
 
   CREATE TABLE documents (
-    vm_id  TEXT NOT NULL REFERENCES vms (id),
+    vm_id  TEXT NOT NULL REFERENCES vms (id) ON DELETE CASCADE,
     name   TEXT NOT NULL,
     text   TEXT NOT NULL,
     PRIMARY KEY (vm_id, name)
@@ -82,6 +84,14 @@ const migrations: readonly string[] = [
     at           INTEGER NOT NULL,
     reason       TEXT
   ) STRICT;
+  CREATE INDEX changes_by_vm ON changes (vm_id, sequence);
+
+  CREATE TABLE idempotency_keys (
+    key      TEXT PRIMARY KEY,
+    vm_id    TEXT NOT NULL REFERENCES vms (id) ON DELETE CASCADE,
+    request  TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX idempotency_keys_by_vm ON idempotency_keys (vm_id);
   `,
 ];
 
