@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { annotationsSchema, type Labels, labelsSchema, type Tenant, tenantSchema } from "./belongings.ts";
 import { type FieldProblem, WarderError } from "./error.ts";
 import { type VmId, vmIdProblem } from "./id.ts";
 import type { IsolationPolicy } from "./isolation.ts";
@@ -55,6 +56,12 @@ export interface VmSpec {
   readonly restart: RestartPolicy;
   /** Most milliseconds from the call until the VM runs and is proven. */
   readonly startTimeoutMs: number;
+  /** Whom it belongs to. Absent: whoever has the host. */
+  readonly tenant?: Tenant;
+  /** The caller's own notes. */
+  readonly labels?: Labels;
+  /** What a face keeps with the VM for itself, such as the request as it was given. Nobody else reads it. */
+  readonly annotations?: Labels;
 }
 
 /**
@@ -176,6 +183,9 @@ const schema = z.strictObject({
     .optional(),
   restart: restart.optional(),
   startTimeoutMs: whole(100, 600_000).default(30_000),
+  tenant: tenantSchema.optional(),
+  labels: labelsSchema.optional(),
+  annotations: annotationsSchema.optional(),
 });
 
 /** What a caller gives for a VM: every member but `kernel` has a default. */

@@ -1,3 +1,4 @@
+import type { Labels } from "./belongings.ts";
 import type { VmExit } from "./exit.ts";
 import type { IsolationReport } from "./isolation.ts";
 import type { Limits } from "./limits.ts";
@@ -34,6 +35,10 @@ export interface VmView {
   /** RFC 3339, in UTC. */
   readonly createdAt: string;
   readonly generation: number;
+  /** Whom it belongs to; absent where nobody was named. */
+  readonly tenant?: string;
+  /** The caller's own notes. */
+  readonly labels?: Labels;
 }
 
 /** The view of a record. */
@@ -57,5 +62,7 @@ export function toView(record: VmRecord): VmView {
     cgroup: cgroup === undefined ? null : { version: cgroup.version, directories: cgroup.directories },
     createdAt: new Date(record.createdAt).toISOString(),
     generation: record.generation,
+    ...(spec.tenant === undefined ? {} : { tenant: spec.tenant }),
+    ...(spec.labels === undefined ? {} : { labels: spec.labels }),
   };
 }
