@@ -1,4 +1,5 @@
 import type { Clock } from "../host/host.ts";
+import { blindObserver, type Observer } from "../observability/observer.ts";
 
 /**
  * One step of making something. `run` may be repeated; `undo` takes back whatever `run` did, also where it failed half
@@ -22,8 +23,12 @@ export interface StepEvent {
 export interface EngineOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Called after every step and every undo: the one place for timings, logs and traces. */
+  /** Called after every step and every undo, with how long it took. */
   readonly onStep?: (event: StepEvent) => void;
+  /** Watches every step and every undo: for logs, metrics and traces. Default: nobody does. */
+  readonly observer?: Observer;
+  /** Whom the steps are for, as the observer is told. */
+  readonly vmId?: string;
 }
 
 /** A step failed; those before it, and what it did itself, have been taken back. */
@@ -93,8 +98,9 @@ async function timed<Context>(
       durationMs: options.clock.monotonic() - began,
       ...(error === undefined ? {} : { error }),
     });
+  const { observer = blindObserver, vmId } = options;
   try {
-    await work();
+    await observer.watch({ kind: "step", name: step.name, phase, ...(vmId === undefined ? {} : { vmId }) }, work);
     report();
   } catch (error) {
     report(error);

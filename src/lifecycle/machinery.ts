@@ -1,6 +1,7 @@
 import type { CgroupHost } from "../cgroup/detect.ts";
 import type { Host } from "../host/host.ts";
 import type { SpareFifos } from "../jailer/spare-fifos.ts";
+import type { Observer } from "../observability/observer.ts";
 import type { LeaseRange, Store } from "../store/store.ts";
 import type { HostPath } from "../vm/path.ts";
 import type { VmBinaries } from "../vm/record.ts";
@@ -38,6 +39,8 @@ export interface Machinery {
   readonly probeKernel: HostPath;
   /** Told once for each warning that an operator must see. */
   readonly warn: (message: string, details: Readonly<Record<string, unknown>>) => void;
+  /** Sees what is done: for metrics and traces. */
+  readonly observer: Observer;
   /** Told what happens, for the log. */
   readonly note: (message: string, details: Readonly<Record<string, unknown>>) => void;
 }

@@ -3,6 +3,7 @@ import type { Config } from "../config/config.ts";
 import type { Host } from "../host/host.ts";
 import { ensureBase } from "../jailer/jail.ts";
 import { removeAbandonedFifos, SpareFifos } from "../jailer/spare-fifos.ts";
+import { blindObserver, type Observer } from "../observability/observer.ts";
 import { builtInGuest } from "../setup/guests.ts";
 import { Store } from "../store/store.ts";
 import { WarderError } from "../vm/error.ts";
@@ -23,7 +24,12 @@ export interface Reporter {
  *
  * @throws {@link WarderError} `permission-denied`, `store-failed`, `chroot-base-unusable`.
  */
-export async function openMachinery(host: Host, config: Config, reporter: Reporter): Promise<Machinery> {
+export async function openMachinery(
+  host: Host,
+  config: Config,
+  reporter: Reporter,
+  observer: Observer = blindObserver,
+): Promise<Machinery> {
   prepareDirectory(host, config.stateDir, 0o700, "WARDER_STATE_DIR");
   prepareDirectory(host, toHostPath(`${config.stateDir}/vms`), 0o700, "WARDER_STATE_DIR");
   const chrootBase = prepareDirectory(host, config.chrootBase, 0o755, "WARDER_CHROOT_BASE");
@@ -48,7 +54,9 @@ export async function openMachinery(host: Host, config: Config, reporter: Report
     askForGracePeriod: gracePeriodAsker(host, cgroups),
     binaries: rememberBinaries(host, config),
     probeKernel: builtInGuest("probe"),
-    ...reporter,
+    observer,
+    warn: (message, details) => reporter.warn(message, details),
+    note: (message, details) => reporter.note(message, details),
   };
 }
 

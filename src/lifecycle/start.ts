@@ -81,7 +81,7 @@ export async function startVm(machinery: Machinery, spec: VmSpec, options: Start
   };
   try {
     const steps = options.steps ?? (isApiOnly(spec) ? apiOnlySteps : startSteps);
-    await runSteps(steps, context, { clock, signal, onStep });
+    await runSteps(steps, context, { clock, signal, onStep, observer: machinery.observer, vmId: plan.id });
   } catch (error) {
     throw toWarderError(error, spec, deadline, plan.id);
   }

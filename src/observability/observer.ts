@@ -13,7 +13,7 @@ export type AdoptionResult = (typeof adoptionResults)[number];
 /** Work with a beginning and an end. */
 export type Work =
   | { readonly kind: "operation"; readonly name: OperationKind; readonly vmId?: string }
-  | { readonly kind: "step"; readonly name: string; readonly phase: "run" | "undo" };
+  | { readonly kind: "step"; readonly name: string; readonly phase: "run" | "undo"; readonly vmId?: string };
 
 /** Something that happened and that nobody asked for just then. */
 export type Happening =
