@@ -72,14 +72,8 @@ install_debs() {
 install_npm_packages() {
   local installed=node_modules/.package-lock.json
   if [ -e "$installed" ] && ! [ package-lock.json -nt "$installed" ]; then return 0; fi
-  step "installing npm packages" install_locked ||
+  step "installing npm packages" npm ci --no-audit --no-fund ||
     die "npm could not install the packages of package-lock.json (its last words above)" "look at the network and at \`npm config list\`"
-}
-
-# `npm ci` refuses a lock file without the packages of other platforms, which is what npm writes where a registry does not
-# have them. All that this machine needs is in it even so, and an install that saves nothing keeps to it.
-install_locked() {
-  npm ci --no-audit --no-fund || npm install --no-save --no-audit --no-fund
 }
 
 # The package `node` brings Node by a script that npm runs at its installation, where npm is allowed to.

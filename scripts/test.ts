@@ -6,14 +6,15 @@
  * Its last line is `N passed, N failed, N skipped`, over all that ran; its status 1 if anything failed or nothing ran.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, globSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { existsSync, globSync, mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Capability, requires } from "../test/support/capability.ts";
+import { measureCoverage } from "../test/support/report/coverage.ts";
+import { coverageLines, coverageProblems } from "../test/support/report/coverage-text.ts";
 import { Interrupted, reported, run, timed } from "../test/support/report/run.ts";
 import { countOutcomes, type TestRecord, WHOLE_FILE } from "../test/support/report/tally.ts";
 import { countsText } from "../test/support/report/text.ts";
-import { filesWithCode } from "../test/support/report/unloaded.ts";
 import { endText, type RunReport } from "../test/support/reporter.ts";
 
 /** Every tier and its test files. */
@@ -24,6 +25,8 @@ const TIERS = {
   lab: ["test/lab/**/*.test.ts"],
 } as const;
 type Tier = keyof typeof TIERS;
+/** How many of them run on this machine itself. */
+const HERE = Object.keys(TIERS).length - 1;
 
 /** The lab is started once for each of these that has test files: the first whose suffix fits takes a file. */
 const LABS: readonly { name: string; suffix: string; settings: Record<string, string>; needs: Capability[] }[] = [
@@ -42,8 +45,7 @@ const LABS: readonly { name: string; suffix: string; settings: Record<string, st
   { name: "lab", suffix: ".test.ts", settings: {}, needs: ["lab"] },
 ];
 
-/** What of src/ need not be covered: the tests themselves, and nothing else. */
-const COVERAGE_EXCLUDES = ["src/**/*.test.ts"];
+/** Of the lines and of the branches of all of src/, src/testing/ included: users test their own code with that. */
 const COVERAGE_PERCENT = 90;
 /** Where these are missing, whole tiers are skipped, and the coverage says nothing about the tests. */
 const COVERAGE_NEEDS: readonly Capability[] = ["root", "kvm", "real-binaries"];
@@ -62,12 +64,19 @@ async function main(): Promise<void> {
   process.chdir(root);
   const tiers = chosenTiers(process.argv.slice(2));
   const isWhole = tiers.length === Object.keys(TIERS).length;
-  const reports = [
-    ...(isWhole ? [await staticChecks()] : []),
-    await runHere(tiers),
-    ...(tiers.includes("lab") ? await runLabs() : []),
-  ];
-  finish(tiers, reports);
+  const work = mkdtempSync(join(tmpdir(), "warder-test-"));
+  try {
+    const isJudged = tiers.filter((tier) => tier !== "lab").length === HERE && canJudgeCoverage();
+    const reports = [
+      ...(isWhole ? [await staticChecks()] : []),
+      await runHere(tiers, work, isJudged),
+      ...(tiers.includes("lab") ? await runLabs(work, isJudged) : []),
+      ...(isJudged ? [await judgeCoverage(work)] : []),
+    ];
+    finish(tiers, reports);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
 }
 
 /** An npm script runs on the project's own Node; one started by hand may not. */
@@ -96,25 +105,20 @@ async function staticChecks(): Promise<RunReport> {
   return { records: [], problems: status === 0 ? [] : ["static checks: npm run check"] };
 }
 
-/** The tiers that run on this machine, in one go, so that their coverage adds up. */
-async function runHere(tiers: readonly Tier[]): Promise<RunReport> {
+/** The tiers that run on this machine, in one go. */
+async function runHere(tiers: readonly Tier[], work: string, isMeasured: boolean): Promise<RunReport> {
   const here = tiers.filter((tier) => tier !== "lab");
   const files = here.flatMap((tier) => globSync(TIERS[tier]));
   if (files.length === 0) return { records: [], problems: [] };
-  const isJudged = here.length === Object.keys(TIERS).length - 1 && canJudgeCoverage();
-  const report = await timed(here.join(", "), () =>
-    reported((directory) =>
-      run(
-        process.execPath,
-        [...testArguments(CONCURRENCY, TEST_TIMEOUT_MS), ...(isJudged ? coverageArguments() : []), ...files],
-        {
-          WARDER_TEST_REPORT: join(directory, "report.json"),
-          ...(here.some((tier) => tier !== "unit") ? kvmSpeed() : {}),
-        },
-      ),
+  return timed(here.join(", "), () =>
+    reported(join(work, "report.json"), (path) =>
+      run(process.execPath, [...testArguments(CONCURRENCY, TEST_TIMEOUT_MS), ...files], {
+        WARDER_TEST_REPORT: path,
+        ...(isMeasured ? { NODE_V8_COVERAGE: join(work, "coverage") } : {}),
+        ...(here.some((tier) => tier !== "unit") ? kvmSpeed() : {}),
+      }),
     ),
   );
-  return isJudged ? withUnloaded(report) : report;
 }
 
 function canJudgeCoverage(): boolean {
@@ -134,33 +138,14 @@ function testArguments(concurrency: number, timeoutMs: number): string[] {
   ];
 }
 
-function coverageArguments(): string[] {
-  return [
-    "--experimental-test-coverage",
-    `--test-coverage-lines=${COVERAGE_PERCENT}`,
-    `--test-coverage-branches=${COVERAGE_PERCENT}`,
-    "--test-coverage-include=src/**",
-    ...COVERAGE_EXCLUDES.map((pattern) => `--test-coverage-exclude=${pattern}`),
-  ];
-}
-
-/**
- * A source that no test loads is missing from the coverage altogether, instead of bringing it down: it is named. Node
- * gives no report at all where a process that a test killed has left half a file of it; that is said, and is no failure
- * of the tests.
- */
-async function withUnloaded(report: RunReport): Promise<RunReport> {
-  if ((report.coveredFiles ?? []).length === 0) {
-    console.log("coverage: not judged, as Node could not read what a killed process left of it; run the tests again");
-    return report;
+async function judgeCoverage(work: string): Promise<RunReport> {
+  try {
+    const coverage = await timed("coverage", () => measureCoverage(root, work));
+    for (const line of coverageLines(coverage, COVERAGE_PERCENT)) console.log(line);
+    return { records: [], problems: coverageProblems(coverage, COVERAGE_PERCENT) };
+  } catch (error) {
+    return { records: [], problems: [`coverage could not be measured: ${error}`] };
   }
-  const covered = new Set(report.coveredFiles);
-  const unloaded = globSync("src/**/*.ts", { exclude: COVERAGE_EXCLUDES }).filter(
-    (file) => !covered.has(join(root, file)),
-  );
-  const unseen = await filesWithCode(unloaded);
-  if (unseen.length > 0) console.log(`coverage: no test loads ${unseen.join(", ")}`);
-  return report;
 }
 
 /** The doctor's measurement of KVM, for test/support/capability.ts; nothing where it cannot be had. */
@@ -181,7 +166,7 @@ function kvmSpeed(): NodeJS.ProcessEnv {
   return {};
 }
 
-async function runLabs(): Promise<RunReport[]> {
+async function runLabs(work: string, isMeasured: boolean): Promise<RunReport[]> {
   const reports: RunReport[] = [];
   let left = globSync(TIERS.lab);
   for (const { name, suffix, settings, needs } of LABS) {
@@ -191,18 +176,27 @@ async function runLabs(): Promise<RunReport[]> {
     const { skip, signal } = requires(...needs);
     if (signal !== undefined) reports.push({ records: [], problems: [`${name}: ${signal.reason}`] });
     else if (typeof skip === "string") reports.push({ records: skippedFiles(files, skip), problems: [] });
-    else reports.push(await runLab(name, files, settings));
+    else
+      reports.push(
+        await runLab(name, files, { ...settings, LAB_OUT: join(work, name.replaceAll(" ", "-")) }, isMeasured),
+      );
   }
   return reports;
 }
 
-/** Starts a lab, runs the files in it, and reads what they came to from what the lab leaves behind. */
-function runLab(name: string, files: readonly string[], settings: Record<string, string>): Promise<RunReport> {
+/** Starts a lab, runs the files in it, and reads what they came to from what the lab leaves behind in LAB_OUT. */
+function runLab(
+  name: string,
+  files: readonly string[],
+  settings: Record<string, string> & { readonly LAB_OUT: string },
+  isMeasured: boolean,
+): Promise<RunReport> {
+  // Of the environment the lab takes WARDER_… alone.
+  const measured = isMeasured ? ["env", "NODE_V8_COVERAGE=/lab/out/coverage"] : [];
   return timed(name, () =>
-    reported((directory) =>
-      run("lab/lab.sh", [process.execPath, ...testArguments(1, LAB_TEST_TIMEOUT_MS), ...files], {
+    reported(join(settings.LAB_OUT, "report.json"), () =>
+      run("lab/lab.sh", [...measured, process.execPath, ...testArguments(1, LAB_TEST_TIMEOUT_MS), ...files], {
         ...settings,
-        LAB_OUT: directory,
         LAB_TIMEOUT: `${LAB_TIMEOUT_S}`,
         WARDER_TEST_REPORT: "/lab/out/report.json",
         WARDER_KVM_SPEED: "fast",

@@ -11,16 +11,14 @@
 import { writeFileSync } from "node:fs";
 import type { TestEvent } from "node:test/reporters";
 import { countOutcomes, Tally, type TestRecord } from "./report/tally.ts";
-import { type Coverage, countsText, coverageLines, coverageProblems, failedLines, skipLines } from "./report/text.ts";
+import { countsText, failedLines, skipLines } from "./report/text.ts";
 import { linesText, pipeView, TerminalView, withTicks } from "./report/view.ts";
 
 /** What a run came to. */
 export interface RunReport {
   readonly records: readonly TestRecord[];
-  /** What failed that is no test, such as a coverage threshold. */
+  /** What failed that is no test, such as the coverage. */
   readonly problems: readonly string[];
-  /** The sources that any test has loaded; absent where coverage was not asked for. */
-  readonly coveredFiles?: readonly string[];
 }
 
 const TICK_MS = 1000;
@@ -30,23 +28,14 @@ async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string>
   const view = columns === undefined ? pipeView : new TerminalView(columns);
   const tally = new Tally();
   const problems: string[] = [];
-  let coverage: Coverage | undefined;
 
   for await (const event of columns === undefined ? source : withTicks(source, TICK_MS)) {
-    if (event !== "tick") {
-      if (event.type === "test:coverage") coverage = event.data.summary;
-      problems.push(...problemsIn(event));
-    }
+    if (event !== "tick") problems.push(...problemsIn(event));
     yield view.show(event, event === "tick" ? undefined : tally.take(event));
   }
 
   yield view.close();
-  if (coverage !== undefined) yield linesText(coverageLines(coverage));
-  const run: RunReport = {
-    records: tally.records,
-    problems: [...problems, ...(coverage === undefined ? [] : coverageProblems(coverage))],
-    ...(coverage === undefined ? {} : { coveredFiles: coverage.files.map((file) => file.path) }),
-  };
+  const run: RunReport = { records: tally.records, problems };
   const path = process.env.WARDER_TEST_REPORT;
   if (path === undefined || path === "") yield endText(run);
   else writeFileSync(path, JSON.stringify(run));
@@ -72,13 +61,11 @@ function terminalColumns(): number | undefined {
   return told === undefined ? undefined : Number.parseInt(told, 10);
 }
 
-/** Errors of the run itself. Those about coverage are told with the coverage. */
+/** Errors of the run itself. */
 function problemsIn(event: TestEvent): string[] {
   switch (event.type) {
-    case "test:diagnostic": {
-      const { level, message } = event.data;
-      return level === "error" && !/coverage does not meet threshold/.test(message) ? [message] : [];
-    }
+    case "test:diagnostic":
+      return event.data.level === "error" ? [event.data.message] : [];
     case "test:interrupted":
       return event.data.tests.map(({ file, name }) => `interrupted while running ${name} of ${file ?? "a file"}`);
     default:

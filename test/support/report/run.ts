@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { constants, tmpdir } from "node:os";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
 import type { RunReport } from "../reporter.ts";
 import { countOutcomes } from "./tally.ts";
 import { secondsText } from "./text.ts";
@@ -49,24 +48,18 @@ function ended(child: ChildProcess): Promise<number> {
 }
 
 /**
- * Runs something that leaves a report of its tests, and reads that. It is given the directory for the report.json; a
- * bad end that the report does not explain becomes a problem in it.
+ * Runs something that leaves a report of its tests, and reads that. It is given the path for the report; a bad end that
+ * the report does not explain becomes a problem in it.
  */
-export async function reported(start: (directory: string) => Promise<number>): Promise<RunReport> {
-  const directory = mkdtempSync(join(tmpdir(), "warder-test-"));
-  try {
-    const status = await start(directory);
-    const path = join(directory, "report.json");
-    if (!existsSync(path)) {
-      return { records: [], problems: [`the tests ended with status ${status} and left no report`] };
-    }
-    const report = JSON.parse(readFileSync(path, "utf8")) as RunReport;
-    const isExplained = countOutcomes(report.records).failed > 0 || report.problems.length > 0;
-    if (status === 0 || isExplained) return report;
-    return { ...report, problems: [`the tests' runner ended with status ${status}, though no test failed`] };
-  } finally {
-    rmSync(directory, { recursive: true });
+export async function reported(path: string, start: (path: string) => Promise<number>): Promise<RunReport> {
+  const status = await start(path);
+  if (!existsSync(path)) {
+    return { records: [], problems: [`the tests ended with status ${status} and left no report`] };
   }
+  const report = JSON.parse(readFileSync(path, "utf8")) as RunReport;
+  const isExplained = countOutcomes(report.records).failed > 0 || report.problems.length > 0;
+  if (status === 0 || isExplained) return report;
+  return { ...report, problems: [`the tests' runner ended with status ${status}, though no test failed`] };
 }
 
 /** Does something, and tells how long it took. */

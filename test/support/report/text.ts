@@ -1,8 +1,4 @@
-import type { TestEvent } from "node:test/reporters";
 import { type Counts, countOutcomes, type FileResult, type TestRecord } from "./tally.ts";
-
-/** What a coverage event of node:test's runner says. */
-export type Coverage = Extract<TestEvent, { type: "test:coverage" }>["data"]["summary"];
 
 /** `12 passed, 0 failed, 3 skipped`: the last line of a run, which other programs may read. */
 export function countsText({ passed, failed, skipped }: Counts): string {
@@ -57,44 +53,6 @@ export function failedLines(records: readonly TestRecord[], problems: readonly s
   const failed = records.filter((record) => record.outcome === "failed").map(({ file, name }) => `${file}: ${name}`);
   const all = [...failed, ...problems];
   return all.length === 0 ? [] : ["Failed:", ...all.map((each) => `  ${each}`)];
-}
-
-/** The coverage as a whole, and each file that falls short of what is asked of all, with the lines that nothing ran. */
-export function coverageLines({ totals, thresholds, files, workingDirectory }: Coverage): string[] {
-  const short = files
-    .filter((file) => file.coveredLinePercent < thresholds.line || file.coveredBranchPercent < thresholds.branch)
-    .sort((a, b) => a.coveredLinePercent + a.coveredBranchPercent - b.coveredLinePercent - b.coveredBranchPercent)
-    .map((file) => {
-      const name = file.path.startsWith(`${workingDirectory}/`)
-        ? file.path.slice(workingDirectory.length + 1)
-        : file.path;
-      const missed = lineRanges(file.lines.filter(({ count }) => count === 0).map(({ line }) => line));
-      return `  ${name}: ${percentages(file)}${missed === "" ? "" : `; not run: ${missed}`}`;
-    });
-  return [`coverage: ${percentages(totals)} (asked for: ${thresholds.line} % and ${thresholds.branch} %)`, ...short];
-}
-
-/** What of the coverage falls short of its threshold. */
-export function coverageProblems({ totals, thresholds }: Coverage): string[] {
-  return [
-    ...(totals.coveredLinePercent < thresholds.line ? [`coverage of lines below ${thresholds.line} %`] : []),
-    ...(totals.coveredBranchPercent < thresholds.branch ? [`coverage of branches below ${thresholds.branch} %`] : []),
-  ];
-}
-
-function percentages(of: { coveredLinePercent: number; coveredBranchPercent: number }): string {
-  return `lines ${of.coveredLinePercent.toFixed(1)} %, branches ${of.coveredBranchPercent.toFixed(1)} %`;
-}
-
-/** `1-3, 7`: ascending numbers as ranges. */
-function lineRanges(lines: readonly number[]): string {
-  const ranges: [number, number][] = [];
-  for (const line of lines) {
-    const last = ranges.at(-1);
-    if (last !== undefined && last[1] === line - 1) last[1] = line;
-    else ranges.push([line, line]);
-  }
-  return ranges.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(", ");
 }
 
 function indented(text: string, by: number): string[] {

@@ -106,29 +106,36 @@ describe("scripts/test.ts", () => {
 describe("coverage, where no tier is skipped", requires("root", "kvm", "real-binaries"), () => {
   it("is told where it is good", (t) => {
     const { stdout, status } = project(t, { "src/one.ts": SOURCE, "src/one.test.ts": LOADING })([]);
-    assert.match(stdout, /^coverage: lines 100\.0 %, branches 100\.0 %/m);
+    assert.match(stdout, /^coverage: lines 100\.0 %, branches 100\.0 % of src\/, from 1 processes/m);
     assert.equal(status, 0);
   });
 
-  it("is a failure where there is too little", (t) => {
+  it("is a failure where there is too little, with the sources that lack most", (t) => {
     const source = "export function one(n: number) {\n  if (n > 1) {\n    return 2;\n  }\n  return 1;\n}\n";
     const test = `import { one } from "./one.ts"; ${PASSING} one(1);`;
     const { stdout, last, status } = project(t, { "src/one.ts": source, "src/one.test.ts": test })([]);
-    assert.match(stdout, /src\/one\.ts: .*not run: 3-4$/m);
-    assert.match(stdout, /^Failed:\n {2}coverage of lines below 90 %$/m);
-    assert.match(last ?? "", /^1 passed, [12] failed, 0 skipped$/);
+    assert.match(stdout, /^coverage lacks most in:\n {2}src\/one\.ts: .*; not run: 3-4; branches not taken: 2$/m);
+    assert.match(stdout, /^Failed:\n {2}coverage of lines below 90 %: .*\n {2}coverage of branches below 90 %: .*$/m);
+    assert.equal(last, "1 passed, 2 failed, 0 skipped");
     assert.equal(status, 1);
   });
 
-  it("names a source with code that no test loads, but not one of types only", (t) => {
-    const { stdout, last } = project(t, {
-      "src/one.ts": SOURCE,
-      "src/one.test.ts": LOADING,
-      "src/types.ts": "/** A type. */\nexport interface Two { readonly two: 2 }",
-      "src/unseen.ts": "export const three = 3;",
+  it("counts the product's own processes, and a source that none loads", (t) => {
+    const program = 'import { spawnSync } from "node:child_process"; import { it } from "node:test";';
+    const { stdout, status } = project(t, {
+      "src/program.ts": "console.log(1);\n",
+      "src/unseen.ts": "export const three = 3;\n",
+      "test/e2e/a.test.ts": `${program} it("runs", () => { spawnSync(process.execPath, ["src/program.ts"]); });`,
     })([]);
-    assert.match(stdout, /^coverage: no test loads src\/unseen\.ts$/m);
-    assert.doesNotMatch(stdout, /no test loads src\/types/);
-    assert.equal(last, "1 passed, 0 failed, 0 skipped");
+    assert.match(stdout, /^coverage: lines 50\.0 %, branches 100\.0 % of src\//m);
+    assert.match(stdout, /^Failed:\n {2}coverage of lines below 90 %: 1 of 2 \(1 more are needed\)$/m);
+    assert.equal(status, 1);
+  });
+
+  it("says why where it can not be measured", (t) => {
+    const files = { "src/one.ts": SOURCE, "src/one.test.ts": LOADING, "src/broken.ts": "export const = ;" };
+    const { stdout, status } = project(t, files)([]);
+    assert.match(stdout, /^ {2}coverage could not be measured: SyntaxError: src\/broken\.ts can not be read/m);
+    assert.equal(status, 1);
   });
 });

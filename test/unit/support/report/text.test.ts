@@ -2,10 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { TestRecord } from "../../../support/report/tally.ts";
 import {
-  type Coverage,
   countsText,
-  coverageLines,
-  coverageProblems,
   failedLines,
   failureLines,
   fileLine,
@@ -18,19 +15,9 @@ const good: TestRecord = { file: "a.test.ts", name: "good", outcome: "passed", d
 const bad: TestRecord = { ...good, name: "bad", outcome: "failed", failure: "Error: no\n    at here" };
 const skipped: TestRecord = { ...good, name: "later", outcome: "skipped", reason: "needs kvm: none" };
 
-function coverage(percent: number, lines: readonly number[] = []): Coverage {
-  const counts = { coveredLinePercent: percent, coveredBranchPercent: 95 };
-  return {
-    workingDirectory: "/project",
-    files: [{ path: "/project/src/a.ts", ...counts, lines: lines.map((count, index) => ({ line: index + 1, count })) }],
-    totals: counts,
-    thresholds: { line: 90, branch: 90, function: 0 },
-  } as unknown as Coverage;
-}
-
 describe("the report of a run", () => {
   it("ends with the counts, in which a problem that is no test counts as a failure", () => {
-    const text = endText({ records: [good, bad, skipped], problems: ["coverage of lines below 90 %"] });
+    const text = endText({ records: [good, bad, skipped], problems: ["static checks"] });
     assert.equal(text.split("\n").at(-2), "1 passed, 2 failed, 1 skipped");
     assert.ok(text.endsWith("\n"));
   });
@@ -80,19 +67,6 @@ describe("the report of a run", () => {
       "",
     ]);
     assert.deepEqual(failureLines({ ...file, records: [good] }), []);
-  });
-
-  it("names the files short of coverage, and the lines that nothing ran as ranges", () => {
-    assert.deepEqual(coverageLines(coverage(50, [1, 0, 0, 1, 0])), [
-      "coverage: lines 50.0 %, branches 95.0 % (asked for: 90 % and 90 %)",
-      "  src/a.ts: lines 50.0 %, branches 95.0 %; not run: 2-3, 5",
-    ]);
-    assert.equal(coverageLines(coverage(90)).length, 1);
-  });
-
-  it("takes coverage below its threshold for a problem", () => {
-    assert.deepEqual(coverageProblems(coverage(89.9)), ["coverage of lines below 90 %"]);
-    assert.deepEqual(coverageProblems(coverage(90)), []);
   });
 
   it("says counts and durations in one form", () => {
