@@ -24,7 +24,7 @@ class FakeCgroups {
 
   get host(): Host {
     const files: Pick<Files, "removeDirectory" | "list" | "inspect" | "readText" | "writeControl"> = {
-      removeDirectory: (path) => this.#remove(path),
+      removeDirectory: async (path) => this.#remove(path),
       list: (path) => this.#below(path),
       inspect: (path) => (this.directories.has(path) ? ({ kind: "directory" } as FileFacts) : undefined),
       readText: (path) => (this.#busy(path.replace(/\/cgroup\.procs$/, "")) ? "4711\n" : ""),

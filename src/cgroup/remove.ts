@@ -38,19 +38,17 @@ export async function removeCgroups(
   const directories = directoriesOf(placement);
   for (const directory of directories) refuseStrangePath(placement, directory);
   const deadline = host.clock.monotonic() + timeoutMs;
-  let removed = false;
-  const failures: WarderError[] = [];
-  for (const directory of directories) {
-    try {
-      removed = (await removeBusy(host, directory, deadline, signal)) || removed;
-    } catch (error) {
-      signal?.throwIfAborted();
-      failures.push(WarderError.from(error, "cleanup-failed", `removing the cgroup ${directory}`));
-    }
-  }
-  const [first, ...others] = failures;
+  const outcomes = await Promise.allSettled(
+    directories.map((directory) => removeBusy(host, directory, deadline, signal)),
+  );
+  signal?.throwIfAborted();
+  const [first, ...others] = outcomes.flatMap((outcome, index) =>
+    outcome.status === "fulfilled"
+      ? []
+      : [WarderError.from(outcome.reason, "cleanup-failed", `removing the cgroup ${directories[index]}`)],
+  );
   if (first !== undefined) throw first.withCleanup(others);
-  return removed;
+  return outcomes.some((outcome) => outcome.status === "fulfilled" && outcome.value);
 }
 
 /**
@@ -87,17 +85,17 @@ function refuseStrangePath(placement: CgroupPlacement, directory: HostPath): voi
 
 async function removeBusy(host: Host, directory: string, deadline: number, signal?: AbortSignal): Promise<boolean> {
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-    const outcome = attempt(host, directory);
+    const outcome = await attempt(host, directory);
     if (outcome !== "busy") return outcome === "removed";
-    if (removeInside(host, directory, MOST_LEVELS) && attempt(host, directory) !== "busy") return true;
+    if ((await removeInside(host, directory, MOST_LEVELS)) && (await attempt(host, directory)) !== "busy") return true;
     if (host.clock.monotonic() >= deadline) throw stillBusy(host, directory);
     await host.clock.sleep(pauseMs, signal);
   }
 }
 
-function attempt(host: Host, directory: string): "removed" | "gone" | "busy" {
+async function attempt(host: Host, directory: string): Promise<"removed" | "gone" | "busy"> {
   try {
-    return host.files.removeDirectory(directory) ? "removed" : "gone";
+    return (await host.files.removeDirectory(directory)) ? "removed" : "gone";
   } catch (error) {
     // ENOTEMPTY is not the kernel's word for it, but that of directories which only look like cgroups.
     if (["EBUSY", "ENOTEMPTY"].includes(systemCodeOf(error) ?? "")) return "busy";
@@ -106,12 +104,12 @@ function attempt(host: Host, directory: string): "removed" | "gone" | "busy" {
 }
 
 /** Removes the cgroups inside one, innermost first; true where one was removed. */
-function removeInside(host: Host, directory: string, levels: number): boolean {
+async function removeInside(host: Host, directory: string, levels: number): Promise<boolean> {
   if (levels === 0) return false;
   let removed = false;
   for (const child of childrenOf(host, directory)) {
-    const below = removeInside(host, child, levels - 1);
-    removed = attempt(host, child) === "removed" || below || removed;
+    const below = await removeInside(host, child, levels - 1);
+    removed = (await attempt(host, child)) === "removed" || below || removed;
   }
   return removed;
 }

@@ -88,8 +88,11 @@ export interface Files {
   setOwnership(path: string, ownership: Ownership): void;
   /** Removes a file, link, FIFO or socket; false where nothing was there. */
   removeFile(path: string): boolean;
-  /** Removes an empty directory; false where nothing was there. */
-  removeDirectory(path: string): boolean;
+  /**
+   * Removes an empty directory; false where nothing was there. In a thread of its own: a cgroup of version 1 can keep
+   * its remover waiting for milliseconds.
+   */
+  removeDirectory(path: string): Promise<boolean>;
   /**
    * Removes a tree: on one file system, following no link, holding each directory open while it is emptied, so that
    * whoever owns the tree can not lead the removal elsewhere. Returns whether something was there.

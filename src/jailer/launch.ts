@@ -42,47 +42,75 @@ export function exitFileOf(layout: JailLayout): HostPath {
 }
 
 /**
- * How often the hold point is looked for before Firecracker has logged anything. Its first log line says that it is
- * near, so this is for a Firecracker that logs nothing: looking costs time that the jailer could use.
+ * How often it is looked for Firecracker before it has logged anything. Its first log line says that it is there, so this
+ * is for a Firecracker that logs nothing: looking costs time that the jailer could use.
  */
 const FAR_POLL_MS = 20;
 
-/** How long it is looked for without pause once it is near: it is microseconds away, unless something hangs. */
-const SPIN_MS = 5;
-const NEAR_POLL_MS = 1;
+/** What tells of a process that was started. */
+export interface LaunchWatch {
+  /** Settles when Firecracker has written its first log line. */
+  readonly logged: Promise<void>;
+  readonly ended: Promise<ProcessExit>;
+}
 
 /**
- * Waits until Firecracker asks for its configuration, which it then does not get before {@link Host.fifos} `send`. At
- * that point all that the jailer does is done, and not one instruction of the guest has run.
+ * Waits until the jailer has become Firecracker. All that the jailer does is done then, and no instruction of a guest
+ * runs before Firecracker has its configuration, which it gets through {@link waitForReader}.
  *
- * @param near - Settles when Firecracker has written its first log line.
- * @returns Descriptor of the configuration's FIFO; the caller sends on it, or closes it.
- * @throws {@link WarderError} `jailer-failed` where the process ends instead; the signal's reason.
+ * @returns Descriptor of the configuration's FIFO where Firecracker is found to ask for it already; as of {@link waitForReader}.
+ * @throws {@link EndedEarly} where the process ends instead; the signal's reason.
  */
-export async function waitForHold(
+export async function waitForFirecracker(
   host: Host,
   layout: JailLayout,
-  watch: { readonly near: Promise<void>; readonly ended: Promise<ProcessExit> },
+  watch: LaunchWatch,
   signal: AbortSignal,
-): Promise<number> {
-  const path = fifosOf(layout).config;
-  let ended: ProcessExit | undefined;
-  let nearSince: number | undefined;
-  void watch.ended.then((exit) => {
-    ended = exit;
-  });
-  void watch.near.then(() => {
-    nearSince = host.clock.monotonic();
-  });
+): Promise<number | undefined> {
+  const ended = endingEarly(watch);
+  const logged = watch.logged.then(() => true);
   for (;;) {
     signal.throwIfAborted();
-    const descriptor = host.fifos.openWriter(path);
+    const pause = host.clock.sleep(FAR_POLL_MS, signal).then(() => false);
+    if (await Promise.race([logged, ended, pause])) return undefined;
+    const descriptor = host.fifos.openWriter(fifosOf(layout).config);
     if (descriptor !== undefined) return descriptor;
-    if (ended !== undefined) throw new EndedEarly(ended);
-    if (nearSince === undefined) await Promise.race([watch.near, watch.ended, host.clock.sleep(FAR_POLL_MS, signal)]);
-    else if (host.clock.monotonic() - nearSince < SPIN_MS) await new Promise(setImmediate);
-    else await Promise.race([watch.ended, host.clock.sleep(NEAR_POLL_MS, signal)]);
   }
+}
+
+/** How often the reader is looked for without pause, then with one: it is a millisecond away, unless something hangs. */
+const QUICK_LOOKS = 3;
+const LOOK_AGAIN_MS = 1;
+
+/**
+ * Waits until Firecracker asks for its configuration, which it then does not get before {@link Host.fifos} `send`.
+ *
+ * @returns Descriptor of the configuration's FIFO; the caller sends on it, or closes it.
+ * @throws {@link EndedEarly} where the process ends instead; the signal's reason.
+ */
+export async function waitForReader(
+  host: Host,
+  layout: JailLayout,
+  watch: Pick<LaunchWatch, "ended">,
+  signal: AbortSignal,
+): Promise<number> {
+  const ended = endingEarly(watch);
+  for (let look = 0; ; look++) {
+    signal.throwIfAborted();
+    const descriptor = host.fifos.openWriter(fifosOf(layout).config);
+    if (descriptor !== undefined) return descriptor;
+    await Promise.race([ended, look < QUICK_LOOKS ? nextTurn() : host.clock.sleep(LOOK_AGAIN_MS, signal)]);
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
+
+function endingEarly({ ended }: Pick<LaunchWatch, "ended">): Promise<never> {
+  const early = ended.then((exit) => Promise.reject(new EndedEarly(exit)));
+  early.catch(() => undefined);
+  return early;
 }
 
 /** The process ended before it asked for its configuration. */

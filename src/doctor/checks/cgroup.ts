@@ -31,21 +31,22 @@ function checkFurtherControllers({ deps }: CheckContext): Verdict {
 }
 
 /** Really makes a cgroup at each mount, and removes it. */
-function checkWritable({ host, deps }: CheckContext): Verdict {
+async function checkWritable({ host, deps }: CheckContext): Promise<Verdict> {
   const version = chosenVersion(deps);
   if (version === undefined) return skipped("no cgroup version can be used");
   const { pid } = host.processes.self;
-  const failures = deps.cgroups.mounts(version, neededControllers).flatMap((mount) => {
-    const error = makeAndRemove(toHostPath(`${mount}/warder-doctor-${pid}`));
+  const tried = deps.cgroups.mounts(version, neededControllers).map(async (mount) => {
+    const error = await makeAndRemove(toHostPath(`${mount}/warder-doctor-${pid}`));
     return error === undefined ? [] : [`${mount}: ${error}`];
   });
+  const failures = (await Promise.all(tried)).flat();
   return failures.length === 0 ? ok("one was made and removed") : problem(failures.join("; "));
 
-  function makeAndRemove(directory: HostPath): string | undefined {
+  async function makeAndRemove(directory: HostPath): Promise<string | undefined> {
     try {
       // Absent, unless a doctor with the same pid was killed here before.
       host.files.ensureDirectory(directory, { mode: 0o755 });
-      host.files.removeDirectory(directory);
+      await host.files.removeDirectory(directory);
       return undefined;
     } catch (error) {
       return systemCodeOf(error) ?? messageOf(error);

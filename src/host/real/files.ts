@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
-import { open } from "node:fs/promises";
-import { WarderError } from "../../vm/error.ts";
+import { open, rmdir } from "node:fs/promises";
+import { systemCodeOf, WarderError } from "../../vm/error.ts";
 import { type HostPath, toHostPath } from "../../vm/path.ts";
 import type { FileFacts, FileReader, Files, Ownership } from "../host.ts";
 import { RotatingFile } from "./bounded-file.ts";
@@ -31,7 +31,7 @@ export const realFiles: Files = {
   rename: (from, to) => fs.renameSync(from, to),
   setOwnership,
   removeFile: (path) => ignoringAbsence(() => fs.unlinkSync(path)),
-  removeDirectory: (path) => ignoringAbsence(() => fs.rmdirSync(path)),
+  removeDirectory,
   removeTree,
   copy: copyFile,
   freeBytes(path) {
@@ -211,12 +211,22 @@ function setOwnership(path: string, ownership: Ownership): void {
   }
 }
 
+async function removeDirectory(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch (error) {
+    if (systemCodeOf(error) === "ENOENT") return false;
+    throw error;
+  }
+}
+
 function ignoringAbsence(remove: () => void): boolean {
   try {
     remove();
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    if (systemCodeOf(error) === "ENOENT") return false;
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 import type { FirecrackerClient } from "../../firecracker/client.ts";
 import { type ConfigDocument, configDocument, requireDocument } from "../../firecracker/config-document.ts";
 import { waitUntilReady } from "../../firecracker/ready.ts";
+import { EndedEarly, waitForReader } from "../../jailer/launch.ts";
 import { WarderError } from "../../vm/error.ts";
 import type { HostPath, JailPath } from "../../vm/path.ts";
 import { connectApi } from "../api.ts";
@@ -19,7 +20,7 @@ const STARTED = "Successfully started microvm";
 export const boot: Step<StartContext> = {
   name: "boot",
   async run(context, signal) {
-    if (context.answered === undefined) release(context, signal);
+    if (context.answered === undefined) await release(context, signal);
     if (!(await hasStarted(context, signal))) throw await explainFailure(context);
   },
   undo(context) {
@@ -41,15 +42,25 @@ export const answer: Step<StartContext> = {
   },
 };
 
-function release(context: StartContext, signal: AbortSignal): void {
+async function release(context: StartContext, signal: AbortSignal): Promise<void> {
   const { machinery, plan } = context;
   const document = documentOf(context);
   context.client = connectApi(machinery.host, plan);
   requireDocument(context.client.version, document);
-  const writer = need(context, "configWriter");
+  const text = JSON.stringify(document);
+  const writer = context.configWriter ?? (await readerOf(context, signal));
   delete context.configWriter;
-  machinery.host.fifos.send(writer, JSON.stringify(document));
+  machinery.host.fifos.send(writer, text);
   context.answered = askWhoIsThere(context, context.client, signal);
+}
+
+async function readerOf(context: StartContext, signal: AbortSignal): Promise<number> {
+  const { machinery, plan } = context;
+  try {
+    return await waitForReader(machinery.host, plan.layout, { ended: need(context, "ended") }, signal);
+  } catch (error) {
+    throw error instanceof EndedEarly ? await explainFailure(context) : error;
+  }
 }
 
 function askWhoIsThere(context: StartContext, client: FirecrackerClient, signal: AbortSignal): Promise<unknown> {

@@ -1,6 +1,6 @@
 import { waitUntilReady } from "../../firecracker/ready.ts";
 import { linkJail } from "../../jailer/jail.ts";
-import { EndedEarly, findFirecracker, launch, waitForHold } from "../../jailer/launch.ts";
+import { EndedEarly, findFirecracker, launch, waitForFirecracker, waitForReader } from "../../jailer/launch.ts";
 import { WarderError } from "../../vm/error.ts";
 import type { ProcessExit, ProcessIdentity } from "../../vm/process.ts";
 import { isApiOnly } from "../../vm/spec.ts";
@@ -53,9 +53,17 @@ export const launchJailer: Step<StartContext> = {
 
 const machineryOf = (context: StartContext) => context.machinery;
 
+/**
+ * Firecracker still prepares itself when this settles, which takes it as long as the jail's proof takes this process. With
+ * a new pid namespace only its asking tells that the jailer's parent process has written the pid down.
+ */
 async function holdAtConfig(context: StartContext, signal: AbortSignal): Promise<void> {
-  const watch = { near: need(context, "drains").log.firstByte, ended: need(context, "ended") };
-  context.configWriter = await waitForHold(context.machinery.host, context.plan.layout, watch, signal);
+  const { machinery, plan } = context;
+  const watch = { logged: need(context, "drains").log.firstByte, ended: need(context, "ended") };
+  const writer = plan.spec.newPidNamespace
+    ? await waitForReader(machinery.host, plan.layout, watch, signal)
+    : await waitForFirecracker(machinery.host, plan.layout, watch, signal);
+  if (writer !== undefined) context.configWriter = writer;
 }
 
 /** Nobody else can start a guest meanwhile: the socket lies where only root and the jail's own user get to. */
