@@ -2,9 +2,11 @@ import type { CgroupHost } from "../cgroup/detect.ts";
 import type { Host } from "../host/host.ts";
 import type { SpareFifos } from "../jailer/spare-fifos.ts";
 import type { Observer } from "../observability/observer.ts";
-import type { LeaseRange, Store } from "../store/store.ts";
+import type { LeaseRange } from "../store/leases.ts";
+import type { Store } from "../store/store.ts";
 import type { HostPath } from "../vm/path.ts";
 import type { VmBinaries } from "../vm/record.ts";
+import type { Quarantine } from "./quarantine.ts";
 
 /** What lifecycle needs to know of the configuration. */
 export interface LifecycleSettings {
@@ -31,6 +33,8 @@ export interface Machinery {
   readonly settings: LifecycleSettings;
   readonly cgroups: CgroupHost;
   readonly spareFifos: SpareFifos;
+  /** Ids of VMs that are gone, until nothing of them is left. */
+  readonly quarantine: Quarantine;
   /** See {@link gracePeriodAsker}. */
   readonly askForGracePeriod: () => void;
   /** Firecracker and, for jailed VMs, the jailer that new VMs run on; found once, and again when the files change. */

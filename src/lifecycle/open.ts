@@ -11,6 +11,7 @@ import { type HostPath, toHostPath } from "../vm/path.ts";
 import { rememberBinaries } from "./binaries.ts";
 import { gracePeriodAsker } from "./grace-period.ts";
 import type { Machinery } from "./machinery.ts";
+import { Quarantine } from "./quarantine.ts";
 
 /** Where an open host tells what an operator should know. */
 export interface Reporter {
@@ -33,7 +34,7 @@ export async function openMachinery(
   prepareDirectory(host, config.stateDir, 0o700, "WARDER_STATE_DIR");
   prepareDirectory(host, toHostPath(`${config.stateDir}/vms`), 0o700, "WARDER_STATE_DIR");
   const chrootBase = prepareDirectory(host, config.chrootBase, 0o755, "WARDER_CHROOT_BASE");
-  const store = Store.open(`${config.stateDir}/state.db`);
+  const store = Store.open(`${config.stateDir}/state.db`, host.files);
   try {
     if (host.processes.effectiveUid === 0) {
       await removeAbandonedFifos(host, chrootBase);
@@ -51,6 +52,7 @@ export async function openMachinery(
     settings: { ...config, chrootBase },
     cgroups,
     spareFifos,
+    quarantine: new Quarantine(host, store, chrootBase),
     askForGracePeriod: gracePeriodAsker(host, cgroups),
     binaries: rememberBinaries(host, config),
     probeKernel: builtInGuest("probe"),
@@ -62,6 +64,7 @@ export async function openMachinery(
 
 /** Gives back what {@link openMachinery} took. VMs go on. */
 export async function closeMachinery(machinery: Machinery): Promise<void> {
+  await machinery.quarantine[Symbol.asyncDispose]();
   await machinery.spareFifos[Symbol.asyncDispose]();
   machinery.host.processes.endSpawning();
   machinery.store.close();

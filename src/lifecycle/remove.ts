@@ -32,8 +32,9 @@ export async function removeObjects(machinery: Machinery, record: VmRecord): Pro
   if (failures.length > 0) throw incomplete(record, failures);
   store.transaction(() => {
     store.strike(record.id);
-    store.release(record.id);
+    store.leases.release(record.id);
   });
+  machinery.quarantine.lookSoon();
 }
 
 /** Paths of a VM on the host: what must be gone afterwards. */

@@ -1,6 +1,6 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { VmChange } from "../vm/change.ts";
 import type { VmId } from "../vm/id.ts";
+import type { Database, Row } from "./database.ts";
 
 /** So many of the newest changes are kept. */
 export const CHANGES_KEPT = 10_000;
@@ -33,31 +33,33 @@ export interface ChangeQuery {
  * them. Written in the transaction that changes the record, so neither is there without the other.
  */
 export class ChangeLog {
-  readonly #database: DatabaseSync;
-  readonly #insert: StatementSync;
-  readonly #dataVersion: StatementSync;
+  readonly #database: Database;
   readonly #listeners = new Set<(change: VmChange) => void>();
   #uncommitted: VmChange[] = [];
   #version: unknown;
 
-  constructor(database: DatabaseSync) {
+  constructor(database: Database) {
     this.#database = database;
-    this.#insert = database.prepare(
-      `INSERT INTO changes (vm_id, generation, incarnation, state, previous, at, reason)
-       VALUES (?, ?, ?, ?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?) RETURNING sequence, at`,
-    );
-    this.#dataVersion = database.prepare("PRAGMA data_version");
     this.#version = this.#readVersion();
   }
 
   /** @internal Writes a change down; inside the transaction that makes it. */
   append(change: NewChange): void {
     const { id, generation, incarnation, state, previous, reason } = change;
-    const row = this.#insert.get(id, generation, incarnation, state, previous, reason ?? null);
+    const row = this.#database.get(
+      `INSERT INTO changes (vm_id, generation, incarnation, state, previous, at, reason)
+       VALUES (?, ?, ?, ?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?) RETURNING sequence, at`,
+      id,
+      generation,
+      incarnation,
+      state,
+      previous,
+      reason ?? null,
+    );
     const sequence = Number(row?.sequence);
     this.#uncommitted.push({ ...change, sequence, at: Number(row?.at) });
     if (sequence % TRIM_EVERY !== 0) return;
-    this.#database.prepare("DELETE FROM changes WHERE sequence <= ?").run(sequence - CHANGES_KEPT);
+    this.#database.run("DELETE FROM changes WHERE sequence <= ?", sequence - CHANGES_KEPT);
   }
 
   /** @internal The transaction is committed: whoever listens is told. */
@@ -88,7 +90,7 @@ export class ChangeLog {
 
   /** What is kept. */
   bounds(): ChangeBounds {
-    const row = this.#database.prepare("SELECT min(sequence) AS oldest, max(sequence) AS newest FROM changes").get();
+    const row = this.#database.get("SELECT min(sequence) AS oldest, max(sequence) AS newest FROM changes");
     const newest = Number(row?.newest ?? 0);
     return { before: row?.oldest == null ? newest : Number(row.oldest) - 1, newest };
   }
@@ -98,23 +100,23 @@ export class ChangeLog {
     const select = "SELECT * FROM changes WHERE sequence > ?";
     const rows =
       id === undefined
-        ? this.#database.prepare(`${select} ORDER BY sequence LIMIT ?`).all(after, limit)
-        : this.#database.prepare(`${select} AND vm_id = ? ORDER BY sequence LIMIT ?`).all(after, id, limit);
+        ? this.#database.all(`${select} ORDER BY sequence LIMIT ?`, after, limit)
+        : this.#database.all(`${select} AND vm_id = ? ORDER BY sequence LIMIT ?`, after, id, limit);
     return rows.map(toChange);
   }
 
   /** Whether the removal of a VM is among the changes that are kept. */
   hasRemoved(id: VmId): boolean {
     const select = "SELECT 1 FROM changes WHERE vm_id = ? AND state = 'removed' LIMIT 1";
-    return this.#database.prepare(select).get(id) !== undefined;
+    return this.#database.get(select, id) !== undefined;
   }
 
   #readVersion(): unknown {
-    return this.#dataVersion.get()?.data_version;
+    return this.#database.get("PRAGMA data_version")?.data_version;
   }
 }
 
-function toChange(row: Record<string, unknown>): VmChange {
+function toChange(row: Row): VmChange {
   const { sequence, vm_id: id, generation, incarnation, state, previous, at, reason } = row;
   return {
     sequence,

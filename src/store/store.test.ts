@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, test } from "node:test";
-import fc from "fast-check";
 import { isWarderError } from "../vm/error.ts";
 import type { ErrorCode } from "../vm/error-codes.ts";
 import { toVmId, type VmId } from "../vm/id.ts";
@@ -57,12 +56,12 @@ describe("records", () => {
   test("of a living VM keep their id; of an ended one they give way, with leases and ledger", () => {
     using store = Store.open(fresh());
     store.add(record());
-    store.claim("uid", 5, id);
+    store.leases.claim("uid", 5, id);
     store.enter(id, [{ kind: "directory", name: "/x" }]);
     assert.throws(() => store.add(record()), code("vm-exists"));
     store.update(id, (each) => ({ ...each, state: "exited" }));
     store.add(record());
-    assert.equal(store.leased("uid"), 0);
+    assert.equal(store.leases.count("uid"), 0);
     assert.deepEqual(store.ledger(), []);
   });
   test("a refused change changes nothing", () => {
@@ -71,14 +70,14 @@ describe("records", () => {
     assert.throws(
       () =>
         store.transaction(() => {
-          store.claim("uid", 9, id);
+          store.leases.claim("uid", 9, id);
           store.update(id, (each) => ({ ...each, state: "failed" }));
           throw new Error("no");
         }),
       /no/,
     );
     assert.equal(store.get(id)?.state, "starting");
-    assert.equal(store.leased("uid"), 0);
+    assert.equal(store.leases.count("uid"), 0);
   });
   test("are seen by another opener at once", () => {
     const path = fresh();
@@ -88,47 +87,6 @@ describe("records", () => {
     assert.throws(() => second.add(record()), code("vm-exists"));
     second.update(id, (each) => ({ ...each, state: "exited" }));
     assert.equal(first.get(id)?.state, "exited");
-  });
-});
-
-describe("leases", () => {
-  test("go round the range, so that a number rests before it is used again", () => {
-    using store = Store.open(fresh());
-    const vms = ["a", "b", "c"].map(toVmId);
-    for (const vm of vms) store.add(record(vm));
-    const [a, b, c] = vms as [VmId, VmId, VmId];
-    const range = { first: 10, count: 3 };
-    assert.equal(store.lease("uid", range, a), 10);
-    store.release(a);
-    assert.equal(store.lease("uid", range, b), 11);
-    assert.equal(store.lease("uid", range, c), 12);
-    assert.equal(store.lease("uid", range, a), 10);
-    assert.equal(store.lease("uid", range, a), undefined);
-    assert.equal(store.claim("uid", 11, a), false);
-    assert.equal(store.claim("cid", 11, a), true);
-    assert.equal(store.lease("uid", { first: 50, count: 1 }, a), 50);
-  });
-  test("never give one number to two VMs, whatever is taken and given back", () => {
-    const range = { first: 100, count: 4 };
-    const action = fc.record({ vm: fc.integer({ min: 0, max: 5 }), take: fc.boolean() });
-    fc.assert(
-      fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
-        using store = Store.open(":memory:");
-        const ids = [0, 1, 2, 3, 4, 5].map((vm) => toVmId(`vm-${vm}`));
-        for (const each of ids) store.add(record(each));
-        let held: { vm: number; value: number }[] = [];
-        for (const { vm, take } of actions) {
-          const value = take ? store.lease("uid", range, ids[vm] ?? id) : undefined;
-          if (take) assert.equal(value === undefined, held.length === range.count);
-          else store.release(ids[vm] ?? id);
-          held = take ? held : held.filter((each) => each.vm !== vm);
-          if (value !== undefined) held.push({ vm, value });
-          assert.equal(new Set(held.map((each) => each.value)).size, held.length);
-        }
-        assert.equal(store.leased("uid"), held.length);
-      }),
-      { numRuns: 50 },
-    );
   });
 });
 
@@ -167,7 +125,7 @@ describe("a database", () => {
     const before = fs.readFileSync(path);
     assert.throws(
       () => Store.open(path),
-      (error: Error) => code("store-failed")(error) && error.message.includes(path),
+      (error: Error) => code("store-damaged")(error) && error.message.includes(path),
     );
     assert.deepEqual(fs.readFileSync(path), before);
   });

@@ -1,15 +1,31 @@
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { messageOf, WarderError } from "../vm/error.ts";
+import { WarderError } from "../vm/error.ts";
 import type { VmId } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { canTransition, hasEnded, type VmStateOrRemoved } from "../vm/state.ts";
+import type { StoreFiles } from "./ballast.ts";
 import { ChangeLog } from "./changes.ts";
-import { enterWal, migrate } from "./schema.ts";
+import { Database } from "./database.ts";
+import { Leases } from "./leases.ts";
+
+/**
+ * Kinds of host objects. `rules` are the tables of a packet filter; a `process` is named by the jail directory that is in
+ * its command line; the others by their path or name.
+ */
+export type LedgerKind =
+  | "directory"
+  | "link"
+  | "mount"
+  | "cgroup"
+  | "namespace"
+  | "interface"
+  | "rules"
+  | "socket"
+  | "fifo"
+  | "process";
 
 /** Something on the host that is a VM's, written down before it is made and struck out after it is gone. */
 export interface LedgerEntry {
-  readonly kind: "directory" | "link" | "cgroup" | "process" | "namespace" | "interface";
-  /** Path or name; for a process the jail directory that is in its command line. */
+  readonly kind: LedgerKind;
   readonly name: string;
 }
 
@@ -18,14 +34,8 @@ export interface LedgerRow extends LedgerEntry {
   readonly vmId: VmId;
 }
 
-/** Numbers that a VM has for itself. */
-export interface LeaseRange {
-  readonly first: number;
-  readonly count: number;
-}
-
-/** Waiting for another process's transaction; they take well under a millisecond. */
-const BUSY_TIMEOUT_MS = 5_000;
+/** Told of each record that this process has changed, once that is committed: without a record, it was taken out. */
+export type RecordListener = (id: VmId, record: VmRecord | undefined) => void;
 
 /** As many as are started or ended at once; each takes some ten KB. */
 const KNOWN_MAX = 64;
@@ -38,85 +48,86 @@ const KNOWN_MAX = 64;
  * of something that is gone.
  */
 export class Store implements Disposable {
-  readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #database: Database;
   /** Records that were read or written last, by their text: to compare it costs far less than to parse it again. */
   readonly #known = new Map<string, VmRecord>();
+  readonly #listeners = new Set<RecordListener>();
+  readonly #touched = new Map<VmId, VmRecord | undefined>();
   /** Every change of a VM's state. */
   readonly changes: ChangeLog;
-  #depth = 0;
+  /** What VMs have for themselves. */
+  readonly leases: Leases;
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: Database) {
     this.#database = database;
     this.changes = new ChangeLog(database);
+    this.leases = new Leases(database);
   }
 
   /**
    * Opens the database in a directory that exists, and makes or migrates it as needed.
    *
-   * @throws {@link WarderError} `store-failed`.
+   * @param files - The host's, for a database in a file: room is held back beside it, and where another process replaces
+   * it, as one that is damaged, this one goes on with the new one.
+   * @throws {@link WarderError} `store-failed`, `store-damaged`, `disk-full`.
    */
-  static open(path: string): Store {
+  static open(path: string, files?: StoreFiles): Store {
+    return new Store(Database.open(path, files));
+  }
+
+  /**
+   * Runs `work` as one transaction: all of it is there afterwards, or nothing. May be nested. Done once more where there
+   * was no room for it at first, so `work` changes nothing else.
+   */
+  transaction<T>(work: () => T): T {
+    if (this.#database.isInside) return work();
     try {
-      const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
-      enterWal(database, BUSY_TIMEOUT_MS);
-      database.exec("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON");
-      migrate(database);
-      return new Store(database);
-    } catch (cause) {
-      throw new WarderError("store-failed", {
-        doing: `opening the state database ${path}`,
-        why: messageOf(cause),
-        cure: "Check the directory's owner and free space; a damaged database can be moved away, and running VMs found again with `warder gc --dry-run`",
-        cause,
+      const result = this.#database.transaction(() => {
+        this.#discard();
+        return work();
       });
+      this.#publish();
+      return result;
+    } catch (error) {
+      this.#discard();
+      throw error;
     }
   }
 
-  /** Runs `work` as one transaction: all of it is there afterwards, or nothing. May be nested. */
-  transaction<T>(work: () => T): T {
-    if (this.#depth > 0) return work();
-    this.#run("BEGIN IMMEDIATE");
-    this.#depth++;
-    try {
-      const result = work();
-      this.#run("COMMIT");
-      return result;
-    } catch (error) {
-      this.changes.discard();
-      if (this.#database.isTransaction) this.#run("ROLLBACK");
-      throw error;
-    } finally {
-      this.#depth--;
-      this.changes.publish();
-    }
+  /** Calls `listener` with each record that this process changes; the returned function ends that. */
+  subscribe(listener: RecordListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /**
    * Adds a VM. A record of the same id whose VM has ended gives way.
    *
-   * @throws {@link WarderError} `vm-exists`.
+   * @throws {@link WarderError} `vm-exists`, `disk-full`.
    */
   add(record: VmRecord): void {
     this.transaction(() => {
+      this.#database.beginSomething(`making the VM ${record.id}`);
       const existing = this.get(record.id);
       if (existing !== undefined && !hasEnded(existing.state)) throw taken(existing);
       if (existing !== undefined) this.forget(record.id);
-      this.#run(
-        "INSERT INTO vms (id, state, generation, created_at, record) VALUES (?, ?, ?, ?, ?)",
+      this.#database.run(
+        "INSERT INTO vms (id, state, generation, created_at, ended_at, record) VALUES (?, ?, ?, ?, ?, ?)",
         record.id,
         record.state,
         record.generation,
         record.createdAt,
+        endOf(record),
         this.#format(record),
       );
       this.#note(record, undefined, record.state);
+      this.#touched.set(record.id, record);
     });
   }
 
   /** One VM's record. */
   get(id: VmId): VmRecord | undefined {
-    const row = this.#prepare("SELECT record FROM vms WHERE id = ?").get(id);
+    const row = this.#database.get("SELECT record FROM vms WHERE id = ?", id);
     if (row === undefined) return undefined;
     const text = String(row.record);
     return this.#known.get(text) ?? this.#remember(text, parseRecord(text));
@@ -124,8 +135,20 @@ export class Store implements Disposable {
 
   /** All records, oldest first. */
   list(): VmRecord[] {
-    const rows = this.#prepare("SELECT record FROM vms ORDER BY created_at, id").all();
+    const rows = this.#database.all("SELECT record FROM vms ORDER BY created_at, id");
     return rows.map((row) => parseRecord(String(row.record)));
+  }
+
+  /** VMs that ended before a time, and the oldest of those that are more than `most`. */
+  listExpired(before: number, most: number): VmId[] {
+    const rows = this.#database.all(
+      `SELECT id FROM (SELECT id, ended_at, row_number() OVER (ORDER BY ended_at DESC, id) AS place
+                       FROM vms WHERE ended_at IS NOT NULL)
+       WHERE ended_at < ? OR place > ? ORDER BY ended_at, id`,
+      before,
+      most,
+    );
+    return rows.map(({ id }) => id as VmId);
   }
 
   /**
@@ -142,84 +165,71 @@ export class Store implements Disposable {
       const changed = change(before);
       if (changed === before) return before;
       const after: VmRecord = { ...changed, generation: before.generation + 1 };
-      this.#run(
-        "UPDATE vms SET state = ?, generation = ?, record = ? WHERE id = ?",
+      this.#database.run(
+        "UPDATE vms SET state = ?, generation = ?, ended_at = ?, record = ? WHERE id = ?",
         after.state,
         after.generation,
+        endOf(after),
         this.#format(after),
         id,
       );
       this.#note(after, before, after.state, reason);
+      this.#touched.set(id, after);
       return after;
     });
   }
 
-  /** Takes a record out, with what leases, ledger rows and idempotency keys it still has. */
+  /** Takes a record out, with everything that is kept of its VM. */
   forget(id: VmId, reason?: string): void {
     this.transaction(() => {
       const record = this.get(id);
       if (record === undefined) return;
-      this.release(id);
+      this.leases.release(id);
       this.strike(id);
-      this.#run("DELETE FROM vms WHERE id = ?", id);
+      this.#database.run("DELETE FROM vms WHERE id = ?", id);
       this.#note({ ...record, generation: record.generation + 1 }, record, "removed", reason);
+      this.#touched.set(id, undefined);
     });
+  }
+
+  /** Keeps something about a VM that is too large for its record, as long as its record is kept. Plain data. */
+  keepDocument(id: VmId, name: string, content: unknown): void {
+    this.#database.run(
+      `INSERT INTO documents (vm_id, name, text) VALUES (?, ?, ?)
+       ON CONFLICT (vm_id, name) DO UPDATE SET text = excluded.text`,
+      id,
+      name,
+      JSON.stringify(content),
+    );
+  }
+
+  /** What was kept of a VM under a name. */
+  document(id: VmId, name: string): unknown {
+    const row = this.#database.get("SELECT text FROM documents WHERE vm_id = ? AND name = ?", id, name);
+    return row === undefined ? undefined : JSON.parse(String(row.text));
   }
 
   /** The VM that was made with an idempotency key, and the request that it was made by. */
   findByKey(key: string): { readonly id: VmId; readonly request: string } | undefined {
-    const row = this.#prepare("SELECT vm_id, request FROM idempotency_keys WHERE key = ?").get(key);
+    const row = this.#database.get("SELECT vm_id, request FROM idempotency_keys WHERE key = ?", key);
     return row === undefined ? undefined : { id: row.vm_id as VmId, request: String(row.request) };
   }
 
   /** Keeps the key of the call that makes a VM, as long as its record is kept; inside the transaction that adds it. */
   keepKey(key: string, id: VmId, request: string): void {
-    this.#run("INSERT INTO idempotency_keys (key, vm_id, request) VALUES (?, ?, ?)", key, id, request);
-  }
-
-  /**
-   * Leases a free number of a range to a VM: the next one after the last that was given out, so that a number rests as
-   * long as possible before it is somebody else's. `undefined` where none is free.
-   */
-  lease(kind: string, range: LeaseRange, id: VmId): number | undefined {
-    return this.transaction(() => {
-      const last = Number(this.#prepare("SELECT value FROM lease_cursors WHERE kind = ?").get(kind)?.value ?? -1);
-      const start = last >= range.first && last < range.first + range.count ? last + 1 - range.first : 0;
-      for (let tried = 0; tried < range.count; tried++) {
-        const value = range.first + ((start + tried) % range.count);
-        if (!this.claim(kind, value, id)) continue;
-        this.#run(
-          "INSERT INTO lease_cursors (kind, value) VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET value = excluded.value",
-          kind,
-          value,
-        );
-        return value;
-      }
-      return undefined;
-    });
-  }
-
-  /** Leases one certain number; false where it is somebody else's. */
-  claim(kind: string, value: number, id: VmId): boolean {
-    const insert = "INSERT INTO leases (kind, value, vm_id) VALUES (?, ?, ?) ON CONFLICT (kind, value) DO NOTHING";
-    return Number(this.#run(insert, kind, value, id).changes) === 1;
-  }
-
-  /** Gives back all leases of a VM. */
-  release(id: VmId): void {
-    this.#run("DELETE FROM leases WHERE vm_id = ?", id);
-  }
-
-  /** How many numbers of a kind are out. */
-  leased(kind: string): number {
-    return Number(this.#prepare("SELECT count(*) AS n FROM leases WHERE kind = ?").get(kind)?.n);
+    this.#database.run("INSERT INTO idempotency_keys (key, vm_id, request) VALUES (?, ?, ?)", key, id, request);
   }
 
   /** Writes down what is about to be made. Repeating is harmless. */
   enter(id: VmId, entries: readonly LedgerEntry[]): void {
     this.transaction(() => {
       for (const { kind, name } of entries) {
-        this.#run("INSERT INTO ledger (vm_id, kind, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", id, kind, name);
+        this.#database.run(
+          "INSERT INTO ledger (vm_id, kind, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+          id,
+          kind,
+          name,
+        );
       }
     });
   }
@@ -227,12 +237,12 @@ export class Store implements Disposable {
   /** Strikes out what is gone: certain entries, or all of a VM. */
   strike(id: VmId, entries?: readonly LedgerEntry[]): void {
     if (entries === undefined) {
-      this.#run("DELETE FROM ledger WHERE vm_id = ?", id);
+      this.#database.run("DELETE FROM ledger WHERE vm_id = ?", id);
       return;
     }
     this.transaction(() => {
       for (const { kind, name } of entries) {
-        this.#run("DELETE FROM ledger WHERE vm_id = ? AND kind = ? AND name = ?", id, kind, name);
+        this.#database.run("DELETE FROM ledger WHERE vm_id = ? AND kind = ? AND name = ?", id, kind, name);
       }
     });
   }
@@ -242,9 +252,22 @@ export class Store implements Disposable {
     const columns = "SELECT vm_id AS vmId, kind, name FROM ledger";
     const rows =
       id === undefined
-        ? this.#prepare(`${columns} ORDER BY vm_id, kind, name`).all()
-        : this.#prepare(`${columns} WHERE vm_id = ? ORDER BY kind, name`).all(id);
+        ? this.#database.all(`${columns} ORDER BY vm_id, kind, name`)
+        : this.#database.all(`${columns} WHERE vm_id = ? ORDER BY kind, name`, id);
     return rows.map((row) => ({ ...row })) as unknown as LedgerRow[];
+  }
+
+  /** Holds room back again for the time when the disk is full, where it was needed and there is enough by now. */
+  refillBallast(): void {
+    this.#database.refillBallast();
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   /** Writes a change of state down, and refuses one that there can not be: no record is ever in a state it can not be in. */
@@ -258,26 +281,20 @@ export class Store implements Disposable {
     if (before !== undefined && !canTransition(before.state, state)) throw illegal(before, state);
     const { id, generation, incarnation } = after;
     const previous = before?.state ?? null;
-    try {
-      this.changes.append({
-        id,
-        generation,
-        incarnation,
-        state,
-        previous,
-        ...(reason === undefined ? {} : { reason }),
-      });
-    } catch (cause) {
-      throw storeFailure(cause);
-    }
+    const why = reason === undefined ? {} : { reason };
+    this.changes.append({ id, generation, incarnation, state, previous, ...why });
   }
 
-  close(): void {
-    if (this.#database.isOpen) this.#database.close();
+  #publish(): void {
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    this.changes.publish();
+    for (const [id, record] of touched) for (const listener of this.#listeners) listener(id, record);
   }
 
-  [Symbol.dispose](): void {
-    this.close();
+  #discard(): void {
+    this.changes.discard();
+    this.#touched.clear();
   }
 
   #format(record: VmRecord): string {
@@ -292,23 +309,11 @@ export class Store implements Disposable {
     if (this.#known.size > KNOWN_MAX && oldest !== undefined) this.#known.delete(oldest);
     return record;
   }
+}
 
-  #run(sql: string, ...values: (string | number)[]): { changes: number | bigint } {
-    try {
-      return this.#prepare(sql).run(...values);
-    } catch (cause) {
-      throw storeFailure(cause);
-    }
-  }
-
-  #prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
-  }
+/** When a VM ended that nothing becomes of any more; `null` for one that may run. */
+function endOf({ state, exit }: VmRecord): number | null {
+  return hasEnded(state) ? (exit?.at ?? null) : null;
 }
 
 function parseRecord(text: string): VmRecord {
@@ -338,18 +343,5 @@ export function notFound(id: string): WarderError {
     doing: `looking up the VM ${id}`,
     why: "no VM has this id",
     cure: "See `warder ps -a`",
-  });
-}
-
-/** SQLITE_FULL, of https://www.sqlite.org/rescode.html */
-const SQLITE_FULL = 13;
-
-function storeFailure(cause: unknown): WarderError {
-  const isFull = (cause as { errcode?: number }).errcode === SQLITE_FULL;
-  return new WarderError(isFull ? "disk-full" : "store-failed", {
-    doing: "writing the state database",
-    why: messageOf(cause),
-    cure: isFull ? "Free space for the state directory; running VMs are not touched" : "Check the state directory",
-    cause,
   });
 }

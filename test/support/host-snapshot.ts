@@ -36,7 +36,7 @@ export function snapshotHost({ chrootBase, parentCgroup, store }: SnapshotScope)
       .filter((line) => line.includes(chrootBase)),
     networkNamespaces: (fs.existsSync("/run/netns") ? fs.readdirSync("/run/netns") : []).filter(isOurs).sort(),
     ledger: (store?.ledger() ?? []).map(({ vmId, kind, name }) => `${vmId} ${kind} ${name}`),
-    leases: store?.leased("uid") ?? 0,
+    leases: store?.leases.count("uid") ?? 0,
   };
 }
 

@@ -1,28 +1,32 @@
 import { ensureParent } from "../../cgroup/parent.ts";
+import type { LeaseRange } from "../../store/leases.ts";
 import { taken } from "../../store/store.ts";
 import { WarderError } from "../../vm/error.ts";
 import type { VmRecord } from "../../vm/record.ts";
 import { hasEnded } from "../../vm/state.ts";
 import type { Step } from "../engine.ts";
 import { ledgerOf } from "../plan.ts";
+import { withRestingIds } from "../quarantine.ts";
 import type { StartContext } from "../start-context.ts";
 
 /** Writes down the VM, its leases and everything that is about to be made, in one transaction. */
 export const reserve: Step<StartContext> = {
   name: "reserve",
-  run(context) {
+  async run(context) {
     const { machinery, plan } = context;
     if (context.record !== undefined) return;
     refuseOccupied(context);
     const { store, host } = machinery;
-    context.record = store.transaction(() => {
-      const draft = draftRecord(context, { uid: 0, gid: 0 });
-      store.add(draft);
-      const user = leaseUser(context);
-      context.user = user;
-      store.enter(plan.id, ledgerOf(plan));
-      return store.update(plan.id, (record) => ({ ...record, ...user, owner: host.processes.self }));
-    });
+    context.record = await withRestingIds(machinery, () =>
+      store.transaction(() => {
+        const draft = draftRecord(context, { uid: 0, gid: 0 });
+        store.add(draft);
+        const user = leaseUser(context);
+        context.user = user;
+        store.enter(plan.id, ledgerOf(plan));
+        return store.update(plan.id, (record) => ({ ...record, ...user, owner: host.processes.self }));
+      }),
+    );
   },
   undo(context) {
     if (context.record === undefined) return;
@@ -54,17 +58,27 @@ export function draftRecord(
   };
 }
 
-/** A uid that no other VM has, and a gid of the same number, unless the caller names them. */
+/**
+ * A uid that no other VM has, and a gid of the same number, unless the caller names them. Inside the transaction that
+ * writes the VM down.
+ *
+ * @throws {@link WarderError} `ids-exhausted`: see {@link withRestingIds}.
+ */
 export function leaseUser({ machinery, plan }: Pick<StartContext, "plan" | "machinery">): { uid: number; gid: number } {
   const { store, settings, host } = machinery;
   if (!plan.spec.jailed) return { uid: host.processes.effectiveUid, gid: host.processes.effectiveUid };
   if (plan.spec.uid !== undefined) {
-    if (!store.claim("uid", plan.spec.uid, plan.id)) throw uidTaken(plan.spec.uid);
-    return { uid: plan.spec.uid, gid: plan.spec.gid ?? plan.spec.uid };
+    const user = { uid: plan.spec.uid, gid: plan.spec.gid ?? plan.spec.uid };
+    if (!store.leases.claim("uid", user.uid, plan.id)) throw idTaken("user", user.uid);
+    if (!store.leases.claim("gid", user.gid, plan.id)) throw idTaken("group", user.gid);
+    return user;
   }
-  const uid = store.lease("uid", settings.uidRange, plan.id);
-  if (uid === undefined) throw uidsExhausted(settings.uidRange);
-  return { uid, gid: uid };
+  for (;;) {
+    const uid = store.leases.take("uid", settings.uidRange, plan.id);
+    if (uid === undefined) throw uidsExhausted(settings.uidRange);
+    // A group of this number may have been asked for by another VM; the user id then stays unused beside it.
+    if (store.leases.claim("gid", uid, plan.id)) return { uid: Number(uid), gid: Number(uid) };
+  }
 }
 
 /** What lies there already is somebody else's: it must be seen before it stands in our ledger. */
@@ -84,15 +98,15 @@ function refuseOccupied({ machinery, plan }: StartContext): void {
   if (plan.cgroup !== undefined) ensureParent(host, plan.cgroup.placement, plan.cgroup.controllers);
 }
 
-function uidTaken(uid: number): WarderError {
+function idTaken(kind: "user" | "group", id: number): WarderError {
   return new WarderError("ids-exhausted", {
-    doing: `leasing the user id ${uid}`,
-    why: "another VM has it, and no two VMs may share one",
-    cure: "Leave `uid` out: every VM then gets one of its own",
+    doing: `leasing the ${kind} id ${id}`,
+    why: "another VM has it, or had it, and no two VMs may share one",
+    cure: "Leave `uid` and `gid` out: every VM then gets one of its own",
   });
 }
 
-function uidsExhausted(range: { first: number; count: number }): WarderError {
+function uidsExhausted(range: LeaseRange): WarderError {
   return new WarderError("ids-exhausted", {
     doing: "leasing a user id",
     why: `all ${range.count} from ${range.first} on are in use`,
