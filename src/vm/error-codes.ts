@@ -21,9 +21,12 @@ export type WireCode =
   | "internal"
   | "invalid_argument"
   | "not_found"
+  | "out_of_range"
   | "permission_denied"
   | "resource_exhausted"
-  | "unavailable";
+  | "unauthenticated"
+  | "unavailable"
+  | "unimplemented";
 
 const code = (summary: string, wire: WireCode, exitStatus: ErrorCodeFacts["exitStatus"] = 1): ErrorCodeFacts =>
   Object.freeze({ summary, exitStatus, wire });
@@ -40,6 +43,12 @@ export const errorCodes = Object.freeze({
   "vm-exists": code("The id belongs to a VM that is known already.", "already_exists"),
   "jail-exists": code("Something lies where this VM's jail or cgroup would be made.", "already_exists"),
   "wrong-state": code("The VM's state does not allow this.", "failed_precondition"),
+  "vm-busy": code("Too many calls wait for this VM.", "resource_exhausted"),
+  "idempotency-conflict": code("The idempotency key belongs to another request.", "failed_precondition"),
+  gone: code(
+    "The changes after this cursor are not kept any more; list the VMs, then watch from there.",
+    "out_of_range",
+  ),
   "binary-missing": code("Firecracker or the jailer is not where it was said to be.", "failed_precondition"),
   "binary-unfit": code(
     "A binary can not be used: not executable, not static, or changeable by others.",
@@ -93,6 +102,14 @@ export const errorCodes = Object.freeze({
   "tool-failed": code("A program of the system ended with an error.", "internal"),
   "download-failed": code("A release could not be fetched, or its checksum is wrong.", "unavailable"),
   "permission-denied": code("The kernel refused an operation: root, or a capability, is needed.", "permission_denied"),
+  unauthenticated: code("The caller did not say who it is, or could not prove it.", "unauthenticated", 3),
+  forbidden: code("The caller is known, and may not do this.", "permission_denied", 3),
+  "quota-exceeded": code("The tenant's quota has no room for this.", "resource_exhausted"),
+  "no-room": code("The host has no room for this: every resource that is short is listed.", "resource_exhausted"),
+  "too-many-requests": code("The caller asks too often, or for too much at once.", "resource_exhausted"),
+  draining: code("The daemon is about to stop and takes no new requests.", "unavailable"),
+  "daemon-unreachable": code("The daemon does not answer, or its connection broke.", "unavailable"),
+  "daemon-too-old": code("The daemon does not know this call.", "unimplemented"),
   "deadline-exceeded": code("An operation took longer than its deadline.", "deadline_exceeded"),
   aborted: code("The caller gave the operation up.", "canceled"),
   internal: code("A defect in Warder itself.", "internal"),

@@ -218,115 +218,6 @@ export declare type RevokeTokenResponse = Message<"warder.v1.RevokeTokenResponse
 export declare const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse>;
 
 /**
- * Quota is how much a tenant may reserve. What is absent is not limited.
- *
- * @generated from message warder.v1.Quota
- */
-export declare type Quota = Message<"warder.v1.Quota"> & {
-  /**
-   * The tenant.
-   *
-   * @generated from field: string tenant = 1;
-   */
-  tenant: string;
-
-  /**
-   * VMs that have not ended.
-   *
-   * @generated from field: optional uint64 vms = 2;
-   */
-  vms?: bigint | undefined;
-
-  /**
-   * Processors of these.
-   *
-   * @generated from field: optional uint64 vcpus = 3;
-   */
-  vcpus?: bigint | undefined;
-
-  /**
-   * Memory of these.
-   *
-   * @generated from field: optional uint64 memory_bytes = 4;
-   */
-  memoryBytes?: bigint | undefined;
-};
-
-/**
- * Describes the message warder.v1.Quota.
- * Use `create(QuotaSchema)` to create a new message.
- */
-export declare const QuotaSchema: GenMessage<Quota>;
-
-/**
- * SetQuotaRequest asks to set a quota.
- *
- * @generated from message warder.v1.SetQuotaRequest
- */
-export declare type SetQuotaRequest = Message<"warder.v1.SetQuotaRequest"> & {
-  /**
-   * The whole of it: what is absent is not limited from now on.
-   *
-   * @generated from field: warder.v1.Quota quota = 1;
-   */
-  quota?: Quota | undefined;
-};
-
-/**
- * Describes the message warder.v1.SetQuotaRequest.
- * Use `create(SetQuotaRequestSchema)` to create a new message.
- */
-export declare const SetQuotaRequestSchema: GenMessage<SetQuotaRequest>;
-
-/**
- * SetQuotaResponse tells that the quota holds.
- *
- * @generated from message warder.v1.SetQuotaResponse
- */
-export declare type SetQuotaResponse = Message<"warder.v1.SetQuotaResponse"> & {
-};
-
-/**
- * Describes the message warder.v1.SetQuotaResponse.
- * Use `create(SetQuotaResponseSchema)` to create a new message.
- */
-export declare const SetQuotaResponseSchema: GenMessage<SetQuotaResponse>;
-
-/**
- * ListQuotasRequest asks for the quotas.
- *
- * @generated from message warder.v1.ListQuotasRequest
- */
-export declare type ListQuotasRequest = Message<"warder.v1.ListQuotasRequest"> & {
-};
-
-/**
- * Describes the message warder.v1.ListQuotasRequest.
- * Use `create(ListQuotasRequestSchema)` to create a new message.
- */
-export declare const ListQuotasRequestSchema: GenMessage<ListQuotasRequest>;
-
-/**
- * ListQuotasResponse is the quotas.
- *
- * @generated from message warder.v1.ListQuotasResponse
- */
-export declare type ListQuotasResponse = Message<"warder.v1.ListQuotasResponse"> & {
-  /**
-   * By tenant.
-   *
-   * @generated from field: repeated warder.v1.Quota quotas = 1;
-   */
-  quotas: Quota[];
-};
-
-/**
- * Describes the message warder.v1.ListQuotasResponse.
- * Use `create(ListQuotasResponseSchema)` to create a new message.
- */
-export declare const ListQuotasResponseSchema: GenMessage<ListQuotasResponse>;
-
-/**
  * AccessService says who may do what. For admins of all tenants.
  *
  * @generated from service warder.v1.AccessService
@@ -353,7 +244,7 @@ export declare const AccessService: GenService<{
     output: typeof ListTokensResponseSchema;
   },
   /**
-   * RevokeToken makes a token worthless at once, also for calls that are under way.
+   * RevokeToken makes a token worthless: at once for new calls, within seconds for those that are under way.
    *
    * @generated from rpc warder.v1.AccessService.RevokeToken
    */
@@ -361,26 +252,6 @@ export declare const AccessService: GenService<{
     methodKind: "unary";
     input: typeof RevokeTokenRequestSchema;
     output: typeof RevokeTokenResponseSchema;
-  },
-  /**
-   * SetQuota says how much a tenant may reserve.
-   *
-   * @generated from rpc warder.v1.AccessService.SetQuota
-   */
-  setQuota: {
-    methodKind: "unary";
-    input: typeof SetQuotaRequestSchema;
-    output: typeof SetQuotaResponseSchema;
-  },
-  /**
-   * ListQuotas lists the quotas of all tenants that have one.
-   *
-   * @generated from rpc warder.v1.AccessService.ListQuotas
-   */
-  listQuotas: {
-    methodKind: "unary";
-    input: typeof ListQuotasRequestSchema;
-    output: typeof ListQuotasResponseSchema;
   },
 }>;
 

@@ -10,7 +10,7 @@ import { file_warder_v1_host_service } from "./host_service_pb.js";
  * Describes the file warder/v1/access_service.proto.
  */
 export const file_warder_v1_access_service = /*@__PURE__*/
-  fileDesc("Ch53YXJkZXIvdjEvYWNjZXNzX3NlcnZpY2UucHJvdG8SCXdhcmRlci52MSLiAQoFVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZ0ZW5hbnQYAyABKAkSHQoEcm9sZRgEIAEoDjIPLndhcmRlci52MS5Sb2xlEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAigAEKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnRlbmFudBgCIAEoCRITCgthbGxfdGVuYW50cxgDIAEoCBIdCgRyb2xlGAQgASgOMg8ud2FyZGVyLnYxLlJvbGUSGAoQbGlmZXRpbWVfc2Vjb25kcxgFIAEoBCJGChNDcmVhdGVUb2tlblJlc3BvbnNlEh8KBXRva2VuGAEgASgLMhAud2FyZGVyLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCSITChFMaXN0VG9rZW5zUmVxdWVzdCI2ChJMaXN0VG9rZW5zUmVzcG9uc2USIAoGdG9rZW5zGAEgAygLMhAud2FyZGVyLnYxLlRva2VuIiAKElJldm9rZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSIVChNSZXZva2VUb2tlblJlc3BvbnNlInsKBVF1b3RhEg4KBnRlbmFudBgBIAEoCRIQCgN2bXMYAiABKARIAIgBARISCgV2Y3B1cxgDIAEoBEgBiAEBEhkKDG1lbW9yeV9ieXRlcxgEIAEoBEgCiAEBQgYKBF92bXNCCAoGX3ZjcHVzQg8KDV9tZW1vcnlfYnl0ZXMiMgoPU2V0UXVvdGFSZXF1ZXN0Eh8KBXF1b3RhGAEgASgLMhAud2FyZGVyLnYxLlF1b3RhIhIKEFNldFF1b3RhUmVzcG9uc2UiEwoRTGlzdFF1b3Rhc1JlcXVlc3QiNgoSTGlzdFF1b3Rhc1Jlc3BvbnNlEiAKBnF1b3RhcxgBIAMoCzIQLndhcmRlci52MS5RdW90YTKGAwoNQWNjZXNzU2VydmljZRJMCgtDcmVhdGVUb2tlbhIdLndhcmRlci52MS5DcmVhdGVUb2tlblJlcXVlc3QaHi53YXJkZXIudjEuQ3JlYXRlVG9rZW5SZXNwb25zZRJJCgpMaXN0VG9rZW5zEhwud2FyZGVyLnYxLkxpc3RUb2tlbnNSZXF1ZXN0Gh0ud2FyZGVyLnYxLkxpc3RUb2tlbnNSZXNwb25zZRJMCgtSZXZva2VUb2tlbhIdLndhcmRlci52MS5SZXZva2VUb2tlblJlcXVlc3QaHi53YXJkZXIudjEuUmV2b2tlVG9rZW5SZXNwb25zZRJDCghTZXRRdW90YRIaLndhcmRlci52MS5TZXRRdW90YVJlcXVlc3QaGy53YXJkZXIudjEuU2V0UXVvdGFSZXNwb25zZRJJCgpMaXN0UXVvdGFzEhwud2FyZGVyLnYxLkxpc3RRdW90YXNSZXF1ZXN0Gh0ud2FyZGVyLnYxLkxpc3RRdW90YXNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_warder_v1_host_service]);
+  fileDesc("Ch53YXJkZXIvdjEvYWNjZXNzX3NlcnZpY2UucHJvdG8SCXdhcmRlci52MSLiAQoFVG9rZW4SCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZ0ZW5hbnQYAyABKAkSHQoEcm9sZRgEIAEoDjIPLndhcmRlci52MS5Sb2xlEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAigAEKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnRlbmFudBgCIAEoCRITCgthbGxfdGVuYW50cxgDIAEoCBIdCgRyb2xlGAQgASgOMg8ud2FyZGVyLnYxLlJvbGUSGAoQbGlmZXRpbWVfc2Vjb25kcxgFIAEoBCJGChNDcmVhdGVUb2tlblJlc3BvbnNlEh8KBXRva2VuGAEgASgLMhAud2FyZGVyLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCSITChFMaXN0VG9rZW5zUmVxdWVzdCI2ChJMaXN0VG9rZW5zUmVzcG9uc2USIAoGdG9rZW5zGAEgAygLMhAud2FyZGVyLnYxLlRva2VuIiAKElJldm9rZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSIVChNSZXZva2VUb2tlblJlc3BvbnNlMvYBCg1BY2Nlc3NTZXJ2aWNlEkwKC0NyZWF0ZVRva2VuEh0ud2FyZGVyLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBoeLndhcmRlci52MS5DcmVhdGVUb2tlblJlc3BvbnNlEkkKCkxpc3RUb2tlbnMSHC53YXJkZXIudjEuTGlzdFRva2Vuc1JlcXVlc3QaHS53YXJkZXIudjEuTGlzdFRva2Vuc1Jlc3BvbnNlEkwKC1Jldm9rZVRva2VuEh0ud2FyZGVyLnYxLlJldm9rZVRva2VuUmVxdWVzdBoeLndhcmRlci52MS5SZXZva2VUb2tlblJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_warder_v1_host_service]);
 
 /**
  * Describes the message warder.v1.Token.
@@ -60,41 +60,6 @@ export const RevokeTokenRequestSchema = /*@__PURE__*/
  */
 export const RevokeTokenResponseSchema = /*@__PURE__*/
   messageDesc(file_warder_v1_access_service, 6);
-
-/**
- * Describes the message warder.v1.Quota.
- * Use `create(QuotaSchema)` to create a new message.
- */
-export const QuotaSchema = /*@__PURE__*/
-  messageDesc(file_warder_v1_access_service, 7);
-
-/**
- * Describes the message warder.v1.SetQuotaRequest.
- * Use `create(SetQuotaRequestSchema)` to create a new message.
- */
-export const SetQuotaRequestSchema = /*@__PURE__*/
-  messageDesc(file_warder_v1_access_service, 8);
-
-/**
- * Describes the message warder.v1.SetQuotaResponse.
- * Use `create(SetQuotaResponseSchema)` to create a new message.
- */
-export const SetQuotaResponseSchema = /*@__PURE__*/
-  messageDesc(file_warder_v1_access_service, 9);
-
-/**
- * Describes the message warder.v1.ListQuotasRequest.
- * Use `create(ListQuotasRequestSchema)` to create a new message.
- */
-export const ListQuotasRequestSchema = /*@__PURE__*/
-  messageDesc(file_warder_v1_access_service, 10);
-
-/**
- * Describes the message warder.v1.ListQuotasResponse.
- * Use `create(ListQuotasResponseSchema)` to create a new message.
- */
-export const ListQuotasResponseSchema = /*@__PURE__*/
-  messageDesc(file_warder_v1_access_service, 11);
 
 /**
  * AccessService says who may do what. For admins of all tenants.

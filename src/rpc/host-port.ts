@@ -1,0 +1,81 @@
+import type { VmUsage } from "../lifecycle/usage.ts";
+import type { VmChange } from "../vm/change.ts";
+import type { VmExit } from "../vm/exit.ts";
+import type { IsolationReport } from "../vm/isolation.ts";
+import type { VmRecord } from "../vm/record.ts";
+import type { ShutdownLadder, ShutdownOutcome } from "../vm/shutdown.ts";
+import type { VmSpecInput } from "../vm/spec.ts";
+
+/** Gives an operation up. */
+export interface Cancellable {
+  readonly signal?: AbortSignal;
+}
+
+/** One VM, as far as the services ask anything of it. The core's `Vm` is one. */
+export interface VmPort {
+  readonly record: VmRecord;
+  start(options?: Cancellable): Promise<unknown>;
+  stop(options?: Cancellable & { readonly ladder?: ShutdownLadder }): Promise<ShutdownOutcome>;
+  pause(options?: Cancellable): Promise<unknown>;
+  resume(options?: Cancellable): Promise<unknown>;
+  reboot(options?: Cancellable & { readonly ladder?: ShutdownLadder }): Promise<unknown>;
+  remove(options?: Cancellable & { readonly force?: boolean }): Promise<unknown>;
+  wait(options?: Cancellable): Promise<VmExit>;
+  prove(options?: Cancellable): Promise<IsolationReport>;
+}
+
+/** How a VM is made. */
+export interface MakeOptions extends Cancellable {
+  readonly idempotencyKey?: string;
+}
+
+/** Which of a VM's outputs. */
+export type OutputKind = "console" | "log";
+
+/** Which changes to tell. */
+export interface WatchOptions {
+  /** Those after this sequence. Absent: those from now on. */
+  readonly since?: number;
+  readonly id?: string;
+  readonly signal: AbortSignal;
+}
+
+/** What a VM uses, as the kernel and Firecracker count it. What is absent is not counted. */
+export interface VmMeasures {
+  /** In percent of one core. */
+  readonly cpuPercent?: number;
+  readonly memoryBytes?: number;
+  /** As the guest sees it. */
+  readonly network?: {
+    readonly receivedBytes: number;
+    readonly sentBytes: number;
+    readonly receivedPackets: number;
+    readonly sentPackets: number;
+  };
+  readonly storage?: {
+    readonly readBytes: number;
+    readonly writtenBytes: number;
+    readonly reads: number;
+    readonly writes: number;
+  };
+  /** Since it began to run. */
+  readonly uptimeMs?: number;
+}
+
+/** The host of VMs, as far as the services ask anything of it. */
+export interface HostPort {
+  /** Writes a VM down and reserves what it needs; nothing of it runs. */
+  create(input: VmSpecInput, options?: MakeOptions): Promise<VmPort>;
+  /** Makes a VM and starts it; where that fails nothing is left of it. */
+  run(input: VmSpecInput, options?: MakeOptions): Promise<VmPort>;
+  /** @throws {@link WarderError} `vm-not-found`, `invalid-argument`. */
+  get(id: string): VmPort;
+  /** All VMs, those that have ended too, oldest first. */
+  records(): readonly VmRecord[];
+  watch(options: WatchOptions): AsyncIterable<VmChange>;
+  usage(record: VmRecord): VmUsage;
+  /** `undefined` where nothing of the VM runs. */
+  measure(record: VmRecord): VmMeasures | undefined;
+  /** What is kept of a VM's output and, where it is followed, what comes until its end. */
+  output(id: string, kind: OutputKind, follow: boolean, signal: AbortSignal): AsyncIterable<Uint8Array>;
+}
