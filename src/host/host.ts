@@ -166,6 +166,12 @@ export interface SpawnRequest {
   readonly exitFile?: string;
 }
 
+/** How a program ended, as it was written down. */
+export interface RecordedExit extends ProcessExit {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
 /** A program that was started here. It goes on when this process ends. */
 export interface Child {
   readonly pid: number;
@@ -229,6 +235,11 @@ export interface Processes {
   isAlive(identity: ProcessIdentity): boolean;
   /** Sends a signal to the very process; false where it has ended. */
   signal(identity: ProcessIdentity, signal: NodeJS.Signals): boolean;
+  /**
+   * How the program ended that was started as this pid with this exit file, by whatever process; `undefined` where it has
+   * not, where whoever keeps its status was killed, and for some microseconds after its end.
+   */
+  exitOf(exitFile: string, pid: number): RecordedExit | undefined;
   /** Settles when the very process has ended. For processes that are not children. */
   waitForEnd(identity: ProcessIdentity, signal: AbortSignal): Promise<void>;
 }

@@ -244,8 +244,9 @@ describe("processes", () => {
       ["kill -KILL $$", { code: null, signal: "SIGKILL" }, "137\n"],
       ["kill -ABRT $$", { code: null, signal: "SIGABRT" }, "134\n"],
     ] as const) {
-      assert.deepEqual(await (await run(script)).exited, exit);
-      assert.equal(fs.readFileSync(exitFile, "utf8"), written);
+      const child = await run(script);
+      assert.deepEqual(await child.exited, exit);
+      assert.equal(fs.readFileSync(exitFile, "utf8"), `${child.pid} ${written}`);
     }
   });
 });

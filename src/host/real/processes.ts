@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import type { Clock, Processes } from "../host.ts";
 import { parseStat } from "../proc-stat.ts";
 import { closeInherited, spawnBackground } from "./background.ts";
+import { readExitFile } from "./exit-file.ts";
 import { Spawner } from "./spawner.ts";
 
 /** How often a process that is not our child is looked at. Its end is also seen, at once, by the FIFOs it held. */
@@ -38,6 +39,7 @@ export function realProcesses(clock: Clock, procRoot: string): Processes {
         throw error;
       }
     },
+    exitOf: readExitFile,
     async waitForEnd(identity, signal) {
       while (processes.isAlive(identity)) await clock.sleep(END_POLL_MS, signal);
     },

@@ -34,6 +34,7 @@ const deadly: ReadonlySet<string> = new Set([
   "SIGPIPE",
   "SIGALRM",
   "SIGTERM",
+  "SIGSYS",
 ]);
 
 interface Waiting {
@@ -165,7 +166,7 @@ export function toExit(status: number): ProcessExit {
 
 function lineFor(key: string, { file, args, output, exitFile }: SpawnRequest): string {
   const command = [file, ...args].map(quote).join(" ");
-  const keep = exitFile === undefined ? "" : `echo $s >${quote(exitFile)}; `;
+  const keep = exitFile === undefined ? "" : `echo $p $s >${quote(exitFile)}; `;
   return `{ ${command} </dev/null 1<>${quote(output)} 2>&1 & p=$!; echo "s ${key} $p"; wait $p; s=$?; ${keep}echo "e ${key} $s"; } &\n`;
 }
 
