@@ -6,6 +6,7 @@ import type { LeaseRange } from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
 import type { HostPath } from "../vm/path.ts";
 import type { VmBinaries } from "../vm/record.ts";
+import type { Meters } from "./meters.ts";
 import type { Quarantine } from "./quarantine.ts";
 
 /** What lifecycle needs to know of the configuration. */
@@ -43,6 +44,8 @@ export interface Machinery {
   readonly probeKernel: HostPath;
   /** Told once for each warning that an operator must see. */
   readonly warn: (message: string, details: Readonly<Record<string, unknown>>) => void;
+  /** What is counted of the VMs that this process supervises. */
+  readonly meters: Meters;
   /** Sees what is done: for metrics and traces. */
   readonly observer: Observer;
   /** Told what happens, for the log. */

@@ -11,7 +11,9 @@ import { type HostPath, toHostPath } from "../vm/path.ts";
 import { rememberBinaries } from "./binaries.ts";
 import { gracePeriodAsker } from "./grace-period.ts";
 import type { Machinery } from "./machinery.ts";
+import { Meters } from "./meters.ts";
 import { Quarantine } from "./quarantine.ts";
+import { tellChanges } from "./tell-changes.ts";
 
 /** Where an open host tells what an operator should know. */
 export interface Reporter {
@@ -44,6 +46,7 @@ export async function openMachinery(
     store.close();
     throw WarderError.from(error, "chroot-base-unusable", `preparing the directory of jails ${chrootBase}`);
   }
+  tellChanges(store, observer);
   const spareFifos = new SpareFifos(host, chrootBase);
   const cgroups = detectCgroups(host);
   return {
@@ -56,6 +59,7 @@ export async function openMachinery(
     askForGracePeriod: gracePeriodAsker(host, cgroups),
     binaries: rememberBinaries(host, config),
     probeKernel: builtInGuest("probe"),
+    meters: new Meters(() => host.clock.monotonic()),
     observer,
     warn: (message, details) => reporter.warn(message, details),
     note: (message, details) => reporter.note(message, details),

@@ -2,22 +2,19 @@ import type { ErrorCode } from "../vm/error-codes.ts";
 import type { ExitCause } from "../vm/exit.ts";
 import type { IsolationLevel } from "../vm/isolation.ts";
 
-/** What can be asked of the core, as metrics and spans name it. */
-export const operationKinds = Object.freeze(["run", "stop", "kill", "pause", "resume", "remove", "prove"] as const);
-export type OperationKind = (typeof operationKinds)[number];
-
 /** What became of a VM that an earlier manager left: see `lifecycle/adopt.ts`. */
 export const adoptionResults = Object.freeze(["adopted", "concluded", "removed", "taken-back", "failed"] as const);
 export type AdoptionResult = (typeof adoptionResults)[number];
 
 /** Work with a beginning and an end. */
 export type Work =
-  | { readonly kind: "operation"; readonly name: OperationKind; readonly vmId?: string }
+  /** A call on a VM, by its name: `run`, `stop`, `pause` … */
+  | { readonly kind: "operation"; readonly name: string; readonly vmId?: string }
   | { readonly kind: "step"; readonly name: string; readonly phase: "run" | "undo"; readonly vmId?: string };
 
 /** Something that happened and that nobody asked for just then. */
 export type Happening =
-  | { readonly kind: "vm-ended"; readonly cause: ExitCause }
+  | { readonly kind: "vm-ended"; readonly cause: ExitCause; readonly isToRestart: boolean }
   /** The isolation of a VM was judged; `gaps` are the names of the controls that are not as asked. */
   | { readonly kind: "isolation-judged"; readonly level: IsolationLevel; readonly gaps: readonly string[] }
   | { readonly kind: "adoption"; readonly result: AdoptionResult }
