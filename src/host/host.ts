@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type { HostPath } from "../vm/path.ts";
 import type { ProcessExit, ProcessIdentity } from "../vm/process.ts";
+import type { Streams } from "./streams.ts";
 
 /**
  * The kernel, as far as Warder uses it. The only way to files, processes, commands, sockets and time: what is not here
@@ -13,6 +14,7 @@ export interface Host {
   readonly processes: Processes;
   readonly commands: Commands;
   readonly sockets: Sockets;
+  readonly streams: Streams;
   readonly clock: Clock;
 }
 

@@ -1,8 +1,10 @@
 import type { Host } from "../host.ts";
 import { realClock } from "./clock.ts";
 import { realCommands } from "./commands.ts";
+import { connect, connectOwned } from "./connect.ts";
 import { realFifos } from "./fifos.ts";
 import { realFiles } from "./files.ts";
+import { listen } from "./listen.ts";
 import { realProcesses } from "./processes.ts";
 import { realSockets } from "./sockets.ts";
 
@@ -21,6 +23,7 @@ export function openHost(searchPath = ""): Host {
     processes: realProcesses(realClock, roots.proc),
     commands,
     sockets: realSockets,
+    streams: { connectOwned, connect, listen },
     clock: realClock,
   });
 }
