@@ -48,6 +48,12 @@ export function oneOf<Word extends string>(...words: readonly Word[]): Parser<Wo
   };
 }
 
+/** `server.port=9090`: a setting's name in the file, and its value as a variable would have it. */
+export const setting: Parser<readonly [name: string, value: string]> = (given) => {
+  const [, name, text = ""] = /^([a-z0-9_.]+)=(.*)$/s.exec(given) ?? [];
+  return name === undefined ? wrong("must be a setting and its value, such as server.port=9090") : ok([name, text]);
+};
+
 /** First user id and how many: `500000:10000`. */
 export const uidRange: Parser<{ readonly first: number; readonly count: number }> = (given) => {
   const [, first, count] = /^(\d{1,10}):(\d{1,10})$/.exec(given) ?? [];

@@ -1,12 +1,19 @@
 import type { ConfigOverrides } from "../config/config.ts";
-import { oneOf, path, uidRange, whole } from "./flag-parsers.ts";
-import { type FlagValues, grouped, toggle, value } from "./flags.ts";
+import { oneOf, path, setting, uidRange, whole } from "./flag-parsers.ts";
+import { type FlagValues, grouped, list, toggle, value } from "./flags.ts";
 
 /** Flags of every command. Those of settings are called as the settings are. */
 export const globalFlags = grouped("Options of every command:", {
   json: toggle("--json", "print JSON: one document, or one a line where there are several"),
   stateDir: value("--state-dir <dir>", path, "where VMs are recorded (WARDER_STATE_DIR, /var/lib/warder)"),
   chrootBase: value("--chroot-base <dir>", path, "where jails are made (WARDER_CHROOT_BASE, /srv/jailer)"),
+  configFile: value("--config <file>", path, "settings (WARDER_CONFIG, /etc/warder/warder.toml where it is there)"),
+  preset: value(
+    "--preset <name>",
+    oneOf("development", "production"),
+    "values to begin from, development or production (WARDER_PRESET)",
+  ),
+  set: list("--set <setting=value>", setting, "any setting by its name in the file, as `warder config` lists them"),
   firecracker: value("--firecracker <file>", path, "Firecracker to use (WARDER_FIRECRACKER, else it is looked for)"),
   jailer: value("--jailer <file>", path, "jailer to use (WARDER_JAILER, else it is looked for)"),
   uidRange: value("--uid-range <first:count>", uidRange, "user ids for jails (WARDER_UID_RANGE, 500000:10000)"),
@@ -21,9 +28,10 @@ export const globalFlags = grouped("Options of every command:", {
 
 /** The settings among the global flags. */
 export function toOverrides(flags: FlagValues<typeof globalFlags>): ConfigOverrides {
-  const { json: _json, noColor, cgroupVersion, ...settings } = flags;
+  const { json: _json, noColor, cgroupVersion, set, ...settings } = flags;
   return {
     ...settings,
+    ...(set === undefined ? {} : { set: Object.fromEntries(set) }),
     // Whether there is such a version is the configuration's to say, together with what else is wrong.
     ...(cgroupVersion === undefined ? {} : { cgroupVersion: cgroupVersion as 1 | 2 }),
     ...(noColor === true ? { color: false } : {}),

@@ -24,10 +24,11 @@ export async function openWarder(
 
 /** Warnings go to standard error; so do notes, where they were asked for. */
 async function terminalReporter(terminal: Terminal, overrides: CommonRequest["overrides"]): Promise<Reporter> {
-  const { loadConfig, settingOrigins } = await import("../config/config.ts");
-  const isDefault = settingOrigins(overrides).some(({ name, origin }) => name === "logLevel" && origin === "default");
+  const { openThisMachine } = await import("../lifecycle/this-machine.ts");
+  const { config, loaded } = openThisMachine(overrides);
+  const { origin } = loaded.entries.find(({ setting }) => setting.name === "logLevel") ?? { origin: "default" };
   // A command is not a service: unless it is asked to, it does not tell what goes as it should.
-  const level = isDefault ? "warn" : loadConfig(overrides).logLevel;
+  const level = origin === "default" ? "warn" : config.logLevel;
   const say = (tone: "warn" | "dim", word: string, message: string, details: Readonly<Record<string, unknown>>) =>
     printNote(terminal, `warder: ${paint(terminal.stderr, tone, word)}: ${harmless(message)}${formatDetails(details)}`);
   return {

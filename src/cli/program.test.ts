@@ -157,7 +157,7 @@ describe("global flags", () => {
       "/c",
     );
     assert.deepEqual(
-      [settings.stateDir, settings.chrootBase],
+      [settings.state_dir, settings.chroot_base],
       [
         ["/c", "flag"],
         ["/b", "flag"],
@@ -172,16 +172,41 @@ describe("global flags", () => {
     );
     assert.deepEqual(settings.firecracker, ["/f", "flag"]);
     assert.deepEqual(settings.jailer, ["/j", "flag"]);
-    assert.deepEqual(settings.uidRange, [{ first: 600_000, count: 5 }, "flag"]);
-    assert.deepEqual(settings.cgroupVersion, [2, "flag"]);
-    assert.deepEqual(settings.logLevel, ["debug", "flag"]);
+    assert.deepEqual(settings.uid_range, ["600000:5", "flag"]);
+    assert.deepEqual(settings.cgroup_version, [2, "flag"]);
+    assert.deepEqual(settings.log_level, ["debug", "flag"]);
   });
 
   test("a table of settings names the flag or the environment", async () => {
     const { stdout } = await warder("config", "--uid-range", "600000:5");
     assert.match(stdout, /^SETTING +VALUE +FROM +VARIABLE\n/);
-    assert.match(stdout, /^uidRange +600000:5 +--uid-range +WARDER_UID_RANGE$/m);
-    assert.match(stdout, /^parentCgroup +jailer +default +WARDER_PARENT_CGROUP$/m);
+    assert.match(stdout, /^uid_range +600000:5 +--uid-range +WARDER_UID_RANGE$/m);
+    assert.match(stdout, /^parent_cgroup +jailer +default +WARDER_PARENT_CGROUP$/m);
+  });
+
+  test("any setting can be given by its name, and is refused by it", async () => {
+    const settings = await settingsOf(
+      "config",
+      "--json",
+      "--preset",
+      "production",
+      "--set",
+      "server.port=1",
+      "--set",
+      "jail.pids=9",
+    );
+    assert.deepEqual(settings["server.port"], [1, "flag"]);
+    assert.deepEqual(settings["jail.pids"], [9, "flag"]);
+    assert.deepEqual(settings["jail.open_files"], [2048, "preset"]);
+    const { status, stderr } = await warder("config", "--set", "server.port=x", "--set", "nothing");
+    assert.equal(status, 2);
+    assert.match(stderr, /--set server\.port: must be 0 to 65535, not "x"/);
+    assert.match(stderr, /--set: must be a setting and its value/);
+  });
+
+  test("a secret is not shown", async () => {
+    const settings = await settingsOf("config", "--json", "--set", "tracing.headers=authorization=s3cret");
+    assert.deepEqual(settings["tracing.headers"], ["(secret)", "flag"]);
   });
 
   test("are looked for up to the end of flags", () => {

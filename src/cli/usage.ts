@@ -1,9 +1,9 @@
 import type { ConfigOverrides } from "../config/config.ts";
+import { closest } from "../vm/closest.ts";
 import { type FieldProblem, isWarderError, WarderError } from "../vm/error.ts";
 import { longName } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
 import { isFlag } from "./operands.ts";
-import { closest } from "./suggest.ts";
 
 /**
  * Refuses a command line with everything that is wrong with it, the settings that it and the environment give included.
@@ -51,9 +51,9 @@ async function settingProblems(
   overrides: ConfigOverrides,
   told: readonly FieldProblem[],
 ): Promise<readonly FieldProblem[]> {
-  const { loadConfig } = await import("../config/config.ts");
+  const { openThisMachine } = await import("../lifecycle/this-machine.ts");
   try {
-    loadConfig(overrides);
+    openThisMachine(overrides);
     return [];
   } catch (error) {
     if (!isWarderError(error)) throw error;

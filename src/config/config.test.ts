@@ -1,17 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { isWarderError } from "../vm/error.ts";
-import { type ConfigOverrides, loadConfig } from "./config.ts";
+import { configProblems } from "../../test/support/config-problems.ts";
+import { type ConfigOverrides, chooseConfigFile, loadConfig } from "./config.ts";
 
-function problemsOf(overrides: object, environment: Record<string, string> = {}): Record<string, string> {
-  try {
-    loadConfig(overrides as ConfigOverrides, environment);
-  } catch (error) {
-    assert.ok(isWarderError(error) && error.code === "invalid-config");
-    return Object.fromEntries(error.fields.map(({ field, problem }) => [field, problem]));
-  }
-  return {};
-}
+const problemsOf = (overrides: ConfigOverrides, environment: Record<string, string> = {}) =>
+  configProblems({ overrides, environment });
 
 describe("loadConfig()", () => {
   test("has a default for everything", () => {
@@ -83,6 +76,36 @@ describe("loadConfig()", () => {
       "chrootBase",
     ]);
     assert.match(problems.WARDER_STATE_DIR ?? "", /absolute path, not "x"/);
+    assert.equal(
+      problems.WARDER_UID_RANGE,
+      'must be the first id, from 1 on, and how many, such as 500000:10000, not "0:5"',
+    );
+    assert.equal(problems.WARDER_CGROUP_VERSION, 'must be 1 to 2, not "3"');
+    assert.equal(problems.WARDER_LOG_LEVEL, 'must be one of debug, info, warn, error, silent, not "loud"');
+  });
+  test("takes a whole configuration as overrides, as a process that looks after a VM gets it", () => {
+    const environment = { WARDER_STATE_DIR: "/env", UNKEY_METALD_JAILER_UID: "77", WARDER_NETWORK_DNS: "1.1.1.1,::1" };
+    const config = loadConfig({ set: { "quota.vms": "3" } }, environment);
+    assert.deepEqual(loadConfig(JSON.parse(JSON.stringify(config)), {}), { ...config, searchPath: "" });
+  });
+  test("takes settings of sections, typed and as text", () => {
+    const config = loadConfig(
+      { server: { port: 1234, idleTimeoutMs: 5000 }, set: { "server.max_body_bytes": "4MiB" } },
+      {},
+    );
+    assert.deepEqual(
+      [config.server.port, config.server.idleTimeoutMs, config.server.maxBodyBytes],
+      [1234, 5000, 4 << 20],
+    );
+    assert.deepEqual(problemsOf({ server: { port: 70_000 }, set: { "server.prot": "1", "vm.vcpus": "0" } }), {
+      "server.port": "must be 0 to 65535, not 70000",
+      "--set vm.vcpus": 'must be 1 to 32, not "0"',
+      "--set server.prot": "is no setting. Did you mean server.port?",
+    });
+  });
+  test("is frozen in all its depth", () => {
+    const config = loadConfig({}, {});
+    assert.ok(Object.values(config).every((each) => Object.isFrozen(each)));
   });
   for (const range of ["5", "a:b", "1:0", "-1:5", "5:6:7", ""]) {
     test(`the range ${JSON.stringify(range)} is ${range === "" ? "none" : "refused"}`, () => {
@@ -94,8 +117,21 @@ describe("loadConfig()", () => {
     assert.ok(loadConfig({ production: false }, { WARDER_ENV: "production" }).production);
     assert.ok(loadConfig({ production: true }, {}).production);
   });
+  test("an environment of another name is not taken for one without production", () => {
+    assert.deepEqual(problemsOf({}, { WARDER_ENV: "prod" }), {
+      WARDER_ENV: 'must be one of production, development, test, not "prod"',
+    });
+    assert.equal(loadConfig({}, { NODE_ENV: "prod" }).production, false);
+  });
   test("NO_COLOR is honoured", () => {
     assert.equal(loadConfig({}, { NO_COLOR: "1" }).color, false);
     assert.equal(loadConfig({}, { NO_COLOR: "" }).color, true);
   });
+});
+
+test("the file is the one that is named, else the usual one if it is there", () => {
+  assert.deepEqual(chooseConfigFile({}, {}), { path: "/etc/warder/warder.toml" });
+  assert.deepEqual(chooseConfigFile({}, { WARDER_CONFIG: "/e" }), { path: "/e", namedBy: "WARDER_CONFIG" });
+  const both = chooseConfigFile({ configFile: "/f" }, { WARDER_CONFIG: "/e" });
+  assert.deepEqual(both, { path: "/f", namedBy: "configFile" });
 });

@@ -1,22 +1,32 @@
-import type { Config, ConfigOverrides, SettingOrigin } from "../../config/config.ts";
+import type { SettingOrigin } from "../../config/origin.ts";
+import type { SettingEntry } from "../../config/read-setting.ts";
+import { writable } from "../../config/write.ts";
 import { type CommonRequest, defineCommand } from "../command.ts";
-import { harmless, printJson, printTable, type Terminal } from "../terminal.ts";
+import { harmless, paint, printJson, printNote, printTable, type Terminal } from "../terminal.ts";
 import { settingName } from "../usage.ts";
 
 /** One setting as `config --json` shows it. */
 export interface ConfigEntry {
+  /** Its name in the file and behind `--set`. */
   readonly name: string;
+  /** As it can be given again; null where there is none, `(secret)` where it is not to be shown. */
   readonly value: unknown;
   readonly origin: SettingOrigin;
-  /** Its name in the environment. */
-  readonly variable: string;
+  /** The flag, the variable, the file and line, or the preset; null for a default. */
+  readonly where: string | null;
+  /** Its name in the environment; null for what only the file can say. */
+  readonly variable: string | null;
+  /** When a change of it takes effect. */
+  readonly reload: string;
 }
 
 export const configCommand = defineCommand({
   flags: {},
+  details:
+    "Flags go before WARDER_ variables, these before metald's UNKEY_METALD_ ones, then file, preset and default.",
   examples: [
     ["warder config", "What is in force here"],
-    ["warder config --state-dir /srv/other", "What would be, with a flag"],
+    ["warder config --preset production --set server.port=9090", "What would be, with flags"],
   ],
   parse: ({ common }): CommonRequest => common,
   execute: config,
@@ -24,27 +34,33 @@ export const configCommand = defineCommand({
 
 /** Shows the settings in force, and where each comes from. */
 export async function config(request: CommonRequest, terminal: Terminal): Promise<number> {
-  const entries = await readEntries(request.overrides);
-  if (request.json) printJson(terminal, entries);
-  else printTable(terminal, ["SETTING", "VALUE", "FROM", "VARIABLE"], entries.map(toRow));
+  const { openThisMachine } = await import("../../lifecycle/this-machine.ts");
+  const { entries, notices } = openThisMachine(request.overrides).loaded;
+  const shown = entries.map(toEntry);
+  if (request.json) printJson(terminal, shown);
+  else printTable(terminal, ["SETTING", "VALUE", "FROM", "VARIABLE"], shown.map(toRow));
+  for (const notice of notices)
+    printNote(terminal, `warder: ${paint(terminal.stderr, "warn", "warning")}: ${harmless(notice)}`);
   return 0;
 }
 
-async function readEntries(overrides: ConfigOverrides): Promise<ConfigEntry[]> {
-  const { loadConfig, settingOrigins } = await import("../../config/config.ts");
-  const values: Config = loadConfig(overrides);
-  return settingOrigins(overrides).map(({ name, variable, origin }) => {
-    return { name, value: values[name] ?? null, origin, variable };
-  });
+function toEntry({ setting, value, origin, where }: SettingEntry): ConfigEntry {
+  const isHidden = setting.setting.isSecret === true && origin !== "default";
+  return {
+    name: setting.key,
+    value: isHidden ? "(secret)" : writable(setting.name, value),
+    origin,
+    where: origin === "default" ? null : settingName(where()),
+    variable: setting.setting.isFileOnly === true ? null : setting.variable,
+    reload: setting.setting.reload,
+  };
 }
 
-function toRow({ name, value, origin, variable }: ConfigEntry): string[] {
-  return [name, formatValue(value), origin === "flag" ? settingName(name) : origin, variable];
+function toRow({ name, value, origin, where, variable }: ConfigEntry): string[] {
+  return [name, formatValue(value), harmless(where ?? origin), variable ?? "-"];
 }
 
-/** Ranges as the flag takes them. */
 function formatValue(value: unknown): string {
-  if (value === null) return "-";
-  if (typeof value === "object" && "first" in value && "count" in value) return `${value.first}:${value.count}`;
-  return harmless(String(value));
+  if (value === null || value === "") return "-";
+  return harmless(typeof value === "object" ? JSON.stringify(value) : String(value));
 }
