@@ -29,6 +29,7 @@ import { ApiServer } from "./firecracker/api-server.ts";
 import { ConfigFileError, readToEnd, startFromFile } from "./firecracker/config-file.ts";
 import { firecrackerFlags } from "./firecracker/flags.ts";
 import { dropPrivileges, JAIL_PID_1, JAIL_ROOT, type Translate, translation } from "./firecracker/jail.ts";
+import { JsonError } from "./firecracker/json-reader.ts";
 import { Log, toLevel } from "./firecracker/log.ts";
 import type { Taps } from "./firecracker/machine-config.ts";
 import { Metrics } from "./firecracker/metrics.ts";
@@ -43,6 +44,7 @@ import {
   panic,
   restoreDefaultSignals,
 } from "./firecracker/process-end.ts";
+import { anything, readJson } from "./firecracker/schema.ts";
 import { Vmm } from "./firecracker/vmm.ts";
 
 /** The longest time a timer can wait: one keeps the process alive when nothing else does. */
@@ -84,12 +86,14 @@ class FakeFirecracker {
     this.#checkSeccompFilter(given);
     const config = await this.#readFile(given.value("config-file"), "364:20", "the configuration file");
     const metadata = await this.#readFile(given.value("metadata"), "369:20", "the mmds content file");
-    const payloadLimitBytes = this.#payloadLimit(given);
-    const mmdsLimitBytes = Number(given.value("mmds-size-limit") ?? payloadLimitBytes);
+    const payloadLimitBytes = this.#byteLimit(given, "http-api-max-payload-size", "378:18");
+    const mmdsLimitBytes = given.has("mmds-size-limit")
+      ? this.#byteLimit(given, "mmds-size-limit", "390:18")
+      : payloadLimitBytes;
     const vmm = this.#createVmm(mmdsLimitBytes);
-    if (metadata !== undefined) vmm.resources.mmds.put(JSON.parse(metadata));
     setInterval(() => undefined, FOREVER_MS);
     if (!given.has("no-api")) await this.#serve(given, vmm, payloadLimitBytes);
+    if (metadata !== undefined) this.#addMetadata(metadata, vmm);
     if (config !== undefined) await this.#start(config, vmm, given.has("no-api"));
     keepWork();
   }
@@ -186,12 +190,23 @@ class FakeFirecracker {
     }
   }
 
-  #payloadLimit(given: Arguments): number {
-    const text = given.value("http-api-max-payload-size") ?? "";
+  #byteLimit(given: Arguments, flag: string, place: string): number {
+    const text = given.value(flag) ?? "";
     const parsed = parseUnsigned(text, "u64");
     if ("value" in parsed) return Number(parsed.value);
-    const flag = "'http-api-max-payload-size' parameter expected to be of 'usize' type.";
-    return this.#panic("378:18", `${flag}: ParseIntError { kind: InvalidDigit }`);
+    const kind = text === "" ? "Empty" : "InvalidDigit";
+    return this.#panic(place, `'${flag}' parameter expected to be of 'usize' type.: ParseIntError { kind: ${kind} }`);
+  }
+
+  #addMetadata(text: string, vmm: Vmm): void {
+    try {
+      vmm.resources.mmds.put(readJson(text, anything));
+    } catch (error) {
+      if (!(error instanceof JsonError)) throw error;
+      const message = `MMDS error: metadata provided not valid json: ${error.debug}`;
+      panic("src/vmm/src/resources.rs:167:44", message, this.#log, this.#metrics);
+    }
+    this.#log.info("Successfully added metadata to mmds from file");
   }
 
   #createVmm(mmdsLimitBytes: number): Vmm {

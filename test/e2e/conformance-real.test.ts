@@ -26,4 +26,5 @@ conformance({
   cgroupV2: mounts.v2,
   requirement,
   guestRequirement: requires("kvm"),
+  tapRequirement: requires("tap"),
 });

@@ -3,6 +3,7 @@
  * fakes must both pass. Where releases differ, the case says so.
  */
 import { suite } from "node:test";
+import { apiDeviceCases } from "./conformance/api-devices.ts";
 import { apiProtocolCases } from "./conformance/api-protocol.ts";
 import { apiRequestCases } from "./conformance/api-requests.ts";
 import { cgroupCases } from "./conformance/cgroups.ts";
@@ -12,6 +13,7 @@ import { guestCases } from "./conformance/guests.ts";
 import { jailCases } from "./conformance/jail.ts";
 import { modeCases } from "./conformance/modes.ts";
 import { snapshotCases } from "./conformance/snapshots.ts";
+import { startUpCases } from "./conformance/start-up.ts";
 import type { Subject } from "./conformance/subject.ts";
 
 export { type Subject, versionOf } from "./conformance/subject.ts";
@@ -25,8 +27,10 @@ const CHAPTERS = {
   modes: modeCases,
   cgroups: cgroupCases,
   firecracker: firecrackerCases,
+  "start-up": startUpCases,
   "api protocol": apiProtocolCases,
   "api requests": apiRequestCases,
+  "api devices": apiDeviceCases,
   guests: guestCases,
   snapshots: snapshotCases,
 } as const;

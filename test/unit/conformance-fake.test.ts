@@ -25,4 +25,12 @@ const asRoot = { isPrivileged: true, requirement: requires("root") };
 
 await conform("the fakes without rights", { privileged: false });
 await conform("the fakes as root", {}, asRoot, "jail", "modes", "cgroups");
-await conform("the fakes of 1.16.1", { version: "1.16.1", privileged: false }, {}, "jail", "firecracker", "snapshots");
+await conform(
+  "the fakes of 1.16.1",
+  { version: "1.16.1", privileged: false },
+  {},
+  "jail",
+  "firecracker",
+  "api devices",
+  "snapshots",
+);

@@ -4,6 +4,7 @@ import { markedBehaviour } from "./behaviour.ts";
 import type { Body } from "./bodies.ts";
 import { checkDriveFile, patchRefusal, readKernel } from "./devices.ts";
 import { Guest, type GuestPorts } from "./guest.ts";
+import { updatedLimiter } from "./limiter.ts";
 import { EXIT, endSuccessfully, endWithError, FatalError } from "./process-end.ts";
 import { afterStart, beforeStart, notSupported, Refusal, RestoreFailure } from "./refusal.ts";
 import { Resources, type Surroundings } from "./resources.ts";
@@ -12,6 +13,9 @@ import { readSnapshot, writeSnapshot } from "./snapshot.ts";
 
 /** As `GET /` names it. */
 export type VmState = "Not started" | "Running" | "Paused";
+
+/** Of 4 KiB, which is what a balloon counts in. */
+const PAGES_PER_MIB = 256;
 
 /** One microVM, from "Not started" to the end of the process. */
 export class Vmm {
@@ -131,7 +135,8 @@ export class Vmm {
       return override === undefined ? one : { ...one, host_dev_name: override.host_dev_name };
     });
     refuseUnknownOverrides(wanted, interfaces);
-    await this.#restoreDevices({ ...snapshot.resources, interfaces });
+    const machine = { ...snapshot.resources.machine, track_dirty_pages: tracksDirtyPages(wanted) };
+    await this.#restoreDevices({ ...snapshot.resources, interfaces, machine });
     const guest = new Guest(snapshot.guest, this.#ports(), true);
     this.#guest = guest;
     this.#state = "Paused";
@@ -166,23 +171,29 @@ export class Vmm {
     this.requireStarted();
     const drive = this.resources.drives.find((candidate) => candidate.drive_id === update.drive_id);
     if (drive === undefined) throw patchRefusal("Failed to find the device on the bus.");
-    const { path_on_host: file } = update;
-    if (file === null && update.rate_limiter === null) {
-      throw patchRefusal("Running method expected different backend.");
-    }
-    if (file === null) return;
-    checkDriveFile(file, drive.is_read_only === true, this.#around.translate, "patch");
-    this.resources.drives = this.resources.drives.map((one) => (one === drive ? { ...one, path_on_host: file } : one));
+    const { path_on_host: file, rate_limiter: limiter } = update;
+    if (file === null && limiter === null) throw patchRefusal("Running method expected different backend.");
+    if (file !== null) checkDriveFile(file, drive.is_read_only === true, this.#around.translate, "patch");
+    const path_on_host = file ?? drive.path_on_host;
+    const updated = { ...drive, path_on_host, rate_limiter: updatedLimiter(drive.rate_limiter, limiter) };
+    this.resources.drives = this.resources.drives.map((one) => (one === drive ? updated : one));
   }
 
   updateInterface(update: Body<"networkInterfaceUpdate">): void {
     this.requireStarted();
-    if (this.resources.interfaces.some((one) => one.iface_id === update.iface_id)) return;
-    const problem = "Device manager error: Failed to find the device on the bus.";
-    throw new Refusal("network", `Unable to update the net device: ${problem}`, "DeviceUpdate(DeviceNotFound)");
+    const { interfaces } = this.resources;
+    const found = interfaces.find((one) => one.iface_id === update.iface_id);
+    if (found === undefined) {
+      const problem = "Device manager error: Failed to find the device on the bus.";
+      throw new Refusal("network", `Unable to update the net device: ${problem}`, "DeviceUpdate(DeviceNotFound)");
+    }
+    const rx_rate_limiter = updatedLimiter(found.rx_rate_limiter, update.rx_rate_limiter);
+    const tx_rate_limiter = updatedLimiter(found.tx_rate_limiter, update.tx_rate_limiter);
+    const updated = { ...found, rx_rate_limiter, tx_rate_limiter };
+    this.resources.interfaces = interfaces.map((one) => (one === found ? updated : one));
   }
 
-  /** Nothing of a balloon works until a driver in the guest has found it, and these guests have none. */
+  /** A balloon can't be changed until a driver in the guest has found it, and these guests have none. */
   updateBalloon(): void {
     this.requireStarted();
     this.#requireBalloon();
@@ -191,16 +202,19 @@ export class Vmm {
 
   updateBalloonStatistics({ stats_polling_interval_s: interval }: Body<"balloonStatistics">): void {
     this.requireStarted();
-    const { stats_polling_interval_s: current } = this.#requireBalloon();
-    if ((interval === 0) === (current === 0)) return;
-    throw balloonRefusal("Statistics cannot be enabled/disabled after activation.");
+    const balloon = this.#requireBalloon();
+    if ((interval === 0) !== (balloon.stats_polling_interval_s === 0)) {
+      throw balloonRefusal("Statistics cannot be enabled/disabled after activation.");
+    }
+    this.resources.balloon = { ...balloon, stats_polling_interval_s: interval };
   }
 
-  balloonStatistics(): never {
+  /** What the host wants, and that the guest has given nothing yet. */
+  balloonStatistics(): Record<string, number> {
     this.requireStarted();
-    const { stats_polling_interval_s: interval } = this.#requireBalloon();
+    const { amount_mib: target_mib, stats_polling_interval_s: interval } = this.#requireBalloon();
     if (interval === 0) throw balloonRefusal("Received stats querry when stats are disabled.");
-    throw balloonRefusal("Device not activated yet.");
+    return { target_pages: target_mib * PAGES_PER_MIB, actual_pages: 0, target_mib, actual_mib: 0 };
   }
 
   balloon(): Body<"balloon"> {
@@ -236,6 +250,11 @@ function refuseUnknownOverrides(wanted: Body<"snapshotLoad">, known: readonly { 
     (override) => !known.some((candidate) => candidate.iface_id === override.iface_id),
   );
   if (unknown) throw new RestoreFailure("Failed to get snapshot state from file: Unknown Network Device.");
+}
+
+/** What a snapshot says of it does not count; each release has its own name for the wish. */
+function tracksDirtyPages(wanted: Body<"snapshotLoad">): boolean {
+  return wanted.enable_diff_snapshots || wanted.track_dirty_pages === true;
 }
 
 function balloonRefusal(problem: string): Refusal {

@@ -28,6 +28,12 @@ export interface Result extends End {
   readonly stderr: string;
 }
 
+/** What a process is started in. */
+interface Surroundings {
+  /** A network namespace of its own, where the process may make one. */
+  readonly ownNetwork?: boolean;
+}
+
 type Flags = Readonly<Record<string, string | undefined>>;
 
 /** The place of one case. */
@@ -110,9 +116,15 @@ export class Bench {
     return start(this.subject, this.subject.jailer, argv, { directory: this.directory, extra });
   }
 
-  startFirecracker(argv: readonly string[], stdout?: number): Running {
-    const named = ["--id", this.id, ...argv];
-    return start(this.subject, this.subject.firecracker, named, { directory: this.directory, stdout });
+  startFirecracker(argv: readonly string[], stdout?: number, { ownNetwork = false }: Surroundings = {}): Running {
+    const [program = "", ...rest] = [...(ownNetwork ? this.#inOwnNetwork() : []), this.subject.firecracker];
+    const named = [...rest, "--id", this.id, ...argv];
+    return start(this.subject, program, named, { directory: this.directory, stdout });
+  }
+
+  /** TAPs that a real Firecracker makes are gone with it, and seen by nobody meanwhile. */
+  #inOwnNetwork(): string[] {
+    return this.subject.startAs === undefined ? ["/usr/bin/unshare", "--net"] : [];
   }
 
   /** Runs the jailer to its end. */
@@ -144,9 +156,12 @@ export class Bench {
   }
 
   /** A Firecracker without a jail, its API ready on `api.socket`. */
-  async startApi(argv: readonly string[] = []): Promise<{ running: Running; socket: string }> {
+  async startApi(
+    argv: readonly string[] = [],
+    surroundings: Surroundings = {},
+  ): Promise<{ running: Running; socket: string }> {
     const socket = this.path("api.socket");
-    const running = this.startFirecracker(["--api-sock", socket, ...argv]);
+    const running = this.startFirecracker(["--api-sock", socket, ...argv], undefined, surroundings);
     await this.ready(running, socket);
     return { running, socket };
   }

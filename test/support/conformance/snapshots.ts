@@ -1,6 +1,6 @@
 /** Snapshots: made of a paused VM, loaded into a fresh process, and fatal to it when they can't be. */
 import assert from "node:assert/strict";
-import { statSync, truncateSync } from "node:fs";
+import { rmSync, statSync, truncateSync } from "node:fs";
 import { describe, it } from "node:test";
 import { releaseOf } from "../../../src/testing/common/release.ts";
 import { fault, request } from "./api.ts";
@@ -12,6 +12,10 @@ import type { Subject } from "./subject.ts";
 
 const MIB = 1_048_576;
 const RESTORING = "400 Load snapshot error: Failed to restore from snapshot:";
+const RESTORING_DEVICES =
+  "Failed to build microVM from snapshot: Failed to restore MMIO device: Cannot restore devices";
+
+type Device = readonly [path: string, body: object];
 
 export function snapshotCases(subject: Subject): void {
   describe("a snapshot", subject.guestRequirement, () => {
@@ -38,6 +42,20 @@ export function snapshotCases(subject: Subject): void {
       const reason = "Diff snapshots are not allowed on uVMs with dirty page tracking disabled.";
       const expected = `400 The requested operation is not supported: ${reason}`;
       assert.equal(answer, releaseOf(subject.version).v1_13 ? "204 " : expected);
+    });
+
+    it("is not made where its files can't be", async (t) => {
+      const bench = new Bench(subject, t);
+      const { socket } = await startGuest(bench, "tick");
+      await request(socket, "PATCH", "/vm", { state: "Paused" });
+      for (const [what, more] of [
+        ["snapshot", { snapshot_path: "/nope/state" }],
+        ["memory", { mem_file_path: "/nope/memory" }],
+      ] as const) {
+        const answer = await fault(socket, "PUT", "/snapshot/create", { ...create(bench), ...more });
+        const problem = `Cannot perform open on the ${what} backing file: ${osError(2).display}`;
+        assert.equal(answer, `400 Create snapshot error: ${problem}`);
+      }
     });
 
     it("goes on in another process where it was, paused or resumed", async (t) => {
@@ -100,15 +118,68 @@ export function snapshotCases(subject: Subject): void {
       await assertFailedRestore(running);
     });
 
+    it("ends the process when its state is no snapshot's", async (t) => {
+      const bench = new Bench(subject, t);
+      await makeSnapshot(bench);
+      const text = bench.write(bench.path("text"), "this is no snapshot at all");
+      const { running, socket } = await startRestored(bench);
+      const reading = "Failed to get snapshot state from file: Failed to load snapshot state from file:";
+      const answer = await load(bench, socket, { snapshot_path: text });
+      assert.match(answer.replace(`${RESTORING} ${reading}`, ""), /^ CRC64 validation failed: \d+$/);
+      await assertFailedRestore(running);
+    });
+
     it("ends the process when its vsock's socket is there already", async (t) => {
       const bench = new Bench(subject, t);
-      const socketPath = bench.path("v.sock");
-      await makeSnapshot(bench, { guest_cid: 3, uds_path: socketPath });
+      await makeSnapshot(bench, [["/vsock", { guest_cid: 3, uds_path: bench.path("v.sock") }]]);
       const { running, socket } = await startRestored(bench);
-      const device = "Failed to build microVM from snapshot: Failed to restore MMIO device: Cannot restore devices";
       const problem = "VsockUnixBackend: Error binding to the host-side Unix socket: Address in use (os error 98)";
-      assert.equal(await load(bench, socket), `${RESTORING} ${device}: ${problem}`);
+      assert.equal(await load(bench, socket), `${RESTORING} ${RESTORING_DEVICES}: ${problem}`);
       await assertFailedRestore(running);
+    });
+
+    it("ends the process when a drive's file is gone", async (t) => {
+      const bench = new Bench(subject, t);
+      const disk = bench.write(bench.path("disk"), Buffer.alloc(4096));
+      await makeSnapshot(bench, [["/drives/a", { drive_id: "a", is_root_device: false, path_on_host: disk }]]);
+      rmSync(disk);
+      const { running, socket } = await startRestored(bench);
+      const problem = `Block: Virtio backend error: Error manipulating the backing file: ${osError(2).display} ${disk}`;
+      assert.equal(await load(bench, socket), `${RESTORING} ${RESTORING_DEVICES}: ${problem}`);
+      await assertFailedRestore(running);
+    });
+
+    it("brings its interfaces along, on other TAPs if it is told to", subject.tapRequirement ?? {}, async (t) => {
+      const bench = new Bench(subject, t);
+      await makeSnapshot(bench, [["/network-interfaces/a", { iface_id: "a", host_dev_name: "t0" }]]);
+      const other = { network_overrides: [{ iface_id: "a", host_dev_name: "t1" }] };
+      const { socket } = await startRestored(bench);
+      assert.equal(await load(bench, socket, other), "204 ");
+      assert.match((await request(socket, "GET", "/vm/config")).body, /"iface_id":"a","host_dev_name":"t1"/);
+      const again = await fault(socket, "PUT", "/snapshot/load", {
+        snapshot_path: bench.path("state"),
+        mem_file_path: bench.path("memory"),
+      });
+      assert.equal(again, "400 The requested operation is not supported after starting the microVM.");
+      const unknown = { network_overrides: [{ iface_id: "b", host_dev_name: "t1" }] };
+      const { running, socket: refusing } = await startRestored(bench);
+      const problem = "Failed to get snapshot state from file: Unknown Network Device.";
+      assert.equal(await load(bench, refusing, unknown), `${RESTORING} ${problem}`);
+      await assertFailedRestore(running);
+    });
+
+    it("is loaded in the old way too, and names where its memory is but once", async (t) => {
+      const bench = new Bench(subject, t);
+      await makeSnapshot(bench);
+      const { socket } = await startRestored(bench);
+      const old = { snapshot_path: bench.path("state"), mem_file_path: bench.path("memory") };
+      const rule = "too many fields: either `mem_backend` or `mem_file_path` exclusively is required";
+      const deserializing = "An error occurred when deserializing the json body of a request:";
+      assert.equal(await load(bench, socket, old), `400 ${deserializing} ${rule}.`);
+      const answer = await request(socket, "PUT", "/snapshot/load", { ...old, enable_diff_snapshots: true });
+      assert.equal(answer.status, 204);
+      assert.match(answer.head, /^Deprecation: true$/m);
+      assert.match((await request(socket, "GET", "/machine-config")).body, /"track_dirty_pages":true/);
     });
   });
 }
@@ -118,12 +189,12 @@ function create(bench: Bench): { snapshot_path: string; mem_file_path: string } 
 }
 
 /** Makes a snapshot of a ticking guest, and ends its process. */
-async function makeSnapshot(bench: Bench, vsock?: object): Promise<{ state: string; memory: string }> {
-  const { running, socket } = await bench.startApi(["--level", "Off"]);
+async function makeSnapshot(bench: Bench, devices: readonly Device[] = []): Promise<{ state: string; memory: string }> {
+  const { running, socket } = await bench.startApi(["--level", "Off"], { ownNetwork: true });
   const kernel = bench.write(bench.path("kernel"), bench.subject.kernel("tick"));
   await request(socket, "PUT", "/boot-source", { kernel_image_path: kernel });
   await request(socket, "PUT", "/machine-config", { vcpu_count: 1, mem_size_mib: 64 });
-  if (vsock !== undefined) await request(socket, "PUT", "/vsock", vsock);
+  for (const [path, body] of devices) assert.equal(await fault(socket, "PUT", path, body), "204 ");
   await request(socket, "PUT", "/actions", { action_type: "InstanceStart" });
   await running.says("tick\n");
   await request(socket, "PATCH", "/vm", { state: "Paused" });
@@ -138,7 +209,7 @@ let restored = 0;
 
 async function startRestored(bench: Bench): Promise<{ running: Running; socket: string }> {
   const socket = bench.path(`restored-${++restored}.socket`);
-  const running = bench.startFirecracker(["--api-sock", socket]);
+  const running = bench.startFirecracker(["--api-sock", socket], undefined, { ownNetwork: true });
   await bench.ready(running, socket);
   return { running, socket };
 }

@@ -28,6 +28,8 @@ export interface Subject {
   readonly requirement: Requirement;
   /** What it lacks to run guests with it. */
   readonly guestRequirement: Requirement;
+  /** What it lacks to give them TAPs; nothing where any name passes for one. */
+  readonly tapRequirement?: Requirement;
 }
 
 /** The behaviours that a real guest can have. */
