@@ -1,0 +1,57 @@
+import type { Vm, VmSpecInput, Warder } from "../../src/index.ts";
+import { guest } from "../support/warder-fixture.ts";
+
+/** The VM that each operation is about. */
+export const TARGET = "target";
+
+/** The VM that nothing is done to: it must be as it was after every death. */
+export const WITNESS = "witness";
+
+const quickLadder = [
+  { method: "sigterm", timeoutMs: 2_000 },
+  { method: "sigkill", timeoutMs: 2_000 },
+] as const;
+
+/** A VM of the given guest under the name of {@link TARGET}. */
+export function targetSpec(name: "idle" | "hello"): VmSpecInput {
+  return { id: TARGET, kernel: guest(name), bootArgs: "console=ttyS0", shutdown: [...quickLadder] };
+}
+
+/** Something a manager does, in the middle of which it dies. */
+export interface Operation {
+  /** What must be there before. Deaths come later. */
+  prepare(warder: Warder): Promise<unknown>;
+  /** What is done. Also undefined: the death comes while the manager opens. */
+  perform?(warder: Warder): Promise<unknown>;
+  /** What may be of the target afterwards, besides nothing. */
+  readonly mayLive: boolean;
+}
+
+const running = (warder: Warder) => warder.run(targetSpec("idle"));
+const target = (warder: Warder): Vm => warder.get(TARGET);
+
+async function ended(warder: Warder): Promise<void> {
+  const vm = await running(warder);
+  await vm.kill();
+}
+
+/** All operations that the deaths are spread over. */
+export const operations: Readonly<Record<string, Operation>> = {
+  start: { prepare: async () => undefined, perform: (warder) => running(warder), mayLive: true },
+  "start and end": {
+    prepare: async () => undefined,
+    perform: async (warder) => (await warder.run(targetSpec("hello"))).wait(),
+    mayLive: true,
+  },
+  stop: { prepare: running, perform: (warder) => target(warder).stop(), mayLive: true },
+  kill: { prepare: running, perform: (warder) => target(warder).kill(), mayLive: true },
+  pause: { prepare: running, perform: (warder) => target(warder).pause(), mayLive: true },
+  resume: {
+    prepare: async (warder) => (await running(warder)).pause(),
+    perform: (warder) => target(warder).resume(),
+    mayLive: true,
+  },
+  remove: { prepare: ended, perform: (warder) => target(warder).remove(), mayLive: false },
+  "remove by force": { prepare: running, perform: (warder) => target(warder).remove({ force: true }), mayLive: true },
+  open: { prepare: running, mayLive: true },
+};

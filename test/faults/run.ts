@@ -1,0 +1,165 @@
+/**
+ * Kills managers, and looks at what is left: `npm run test:faults -- [--kills N] [--seed S] [--workers W] [--only OPERATION]`,
+ * as root, with real binaries. Each manager is a process of its own that dies of SIGKILL before or after one effect of
+ * an operation (every one of them in turn), or at a random instant. Afterwards another manager opens the same state, and
+ * the host is compared with what it may be. Prints each finding, a table, and the seed; status 1 if anything was found.
+ */
+import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { Bed, type Finding } from "./bed.ts";
+import type { Death } from "./effects.ts";
+import { operations } from "./operations.ts";
+import type { Order } from "./victim.ts";
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: "string", default: "500" },
+    seed: { type: "string", default: String(randomInt(2 ** 31)) },
+    workers: { type: "string", default: "2" },
+    only: { type: "string" },
+    json: { type: "boolean", default: false },
+  },
+});
+const wanted = Number(values.kills);
+const seed = Number(values.seed);
+const random = mulberry32(seed);
+
+/** Longer than any operation takes on a busy machine. */
+const VICTIM_TIMEOUT_MS = 60_000;
+/** An operation with more effects than that does not end. */
+const EFFECTS_MAX = 2_000;
+
+/** How one manager ended. */
+interface Ending {
+  /** Effects of the whole operation, where it was survived. */
+  readonly survived?: number;
+  /** What it died of. */
+  readonly what?: string;
+}
+
+interface Row {
+  effects: number;
+  planted: number;
+  random: number;
+  findings: number;
+}
+
+const rows: Record<string, Row> = {};
+const findings: (Finding & { operation: string; what: string })[] = [];
+const names = Object.keys(operations).filter((name) => values.only === undefined || name === values.only);
+const queue = [...names];
+await Promise.all(Array.from({ length: Number(values.workers) }, work));
+await fillWithRandomDeaths();
+report();
+
+async function work(): Promise<void> {
+  await using bed = await Bed.make();
+  for (let name = queue.shift(); name !== undefined; name = queue.shift()) await everyEffect(bed, name);
+}
+
+/** Dies before and after each effect of an operation, until it is survived. */
+async function everyEffect(bed: Bed, name: string): Promise<void> {
+  const row: Row = { effects: 0, planted: 0, random: 0, findings: 0 };
+  rows[name] = row;
+  for (let effect = 1; effect <= EFFECTS_MAX; effect++) {
+    for (const moment of ["before", "after"] as const) {
+      const ending = await once(bed, name, { effect, moment });
+      if (ending.survived === undefined) row.planted++;
+      else row.effects = ending.survived;
+      if (ending.survived !== undefined && effect > ending.survived) return;
+    }
+  }
+  throw new RangeError(`${name} has more than ${EFFECTS_MAX} effects`);
+}
+
+/** What is missing to the wanted number are deaths at instants that nobody chose. */
+async function fillWithRandomDeaths(): Promise<void> {
+  let left = wanted - Object.values(rows).reduce((sum, { planted }) => sum + planted, 0);
+  const worker = async () => {
+    await using bed = await Bed.make();
+    for (; left > 0; ) {
+      left--;
+      const name = names[Math.floor(random() * names.length)] ?? "start";
+      await once(bed, name, undefined, random() * 80);
+      const row = rows[name];
+      if (row !== undefined) row.random++;
+    }
+  };
+  await Promise.all(Array.from({ length: Number(values.workers) }, worker));
+}
+
+async function once(bed: Bed, name: string, death: Death | undefined, afterMs = 0): Promise<Ending> {
+  const operation = operations[name];
+  if (operation === undefined) throw new RangeError(`there is no operation ${name}`);
+  await bed.prepare(operation);
+  const ending = await runVictim(
+    { operation: name, options: bed.options, ...(death === undefined ? {} : { death }) },
+    afterMs,
+  );
+  const what =
+    ending.what ?? (death === undefined ? `at random, ${afterMs.toFixed(1)} ms in` : "of nothing: it was done");
+  for (const finding of await bed.compare(operation)) {
+    findings.push({ ...finding, operation: name, what });
+    const row = rows[name];
+    if (row !== undefined) row.findings++;
+    console.error(
+      `FOUND ${name}, died ${what}${death === undefined ? "" : ` (effect ${death.effect} ${death.moment})`}: ${finding.problem}`,
+    );
+  }
+  return ending;
+}
+
+function runVictim(order: Order, afterMs: number): Promise<Ending> {
+  const args = ["--disable-warning=ExperimentalWarning", "--import", `${import.meta.dirname}/effects.ts`];
+  const victim = spawn(process.execPath, [...args, `${import.meta.dirname}/victim.ts`, JSON.stringify(order)], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let said = "";
+  victim.stderr.on("data", (chunk) => {
+    said = (said + chunk).slice(-4_000);
+  });
+  const ending: { survived?: number; what?: string } = {};
+  createInterface({ input: victim.stdout }).on("line", (line) => {
+    const [word = "", ...rest] = line.split(" ");
+    if (word === "died") ending.what = rest.join(" ");
+    if (word === "done") ending.survived = Number(rest[0]);
+    if (word === "armed" && order.death === undefined) setTimeout(() => victim.kill("SIGKILL"), afterMs);
+  });
+  const timer = setTimeout(() => victim.kill("SIGKILL"), VICTIM_TIMEOUT_MS);
+  return new Promise((resolve, reject) => {
+    victim.once("close", (code, signal) => {
+      clearTimeout(timer);
+      if (signal === "SIGKILL") resolve(ending);
+      else reject(new Error(`the manager ended by itself, with ${code ?? signal}: ${said}`));
+    });
+  });
+}
+
+function report(): void {
+  const kills = Object.values(rows).reduce((sum, row) => sum + row.planted + row.random, 0);
+  if (values.json) console.log(JSON.stringify({ seed, kills, rows, findings }));
+  else {
+    console.log(
+      `${"operation".padEnd(24)}${["effects", "kills", "random", "findings"].map((each) => each.padStart(10)).join("")}`,
+    );
+    for (const [name, row] of Object.entries(rows)) {
+      const cells = [row.effects, row.planted, row.random, row.findings].map((each) => String(each).padStart(10));
+      console.log(`${name.padEnd(24)}${cells.join("")}`);
+    }
+    console.log(`\n${kills} managers killed, ${findings.length} findings; seed ${seed}`);
+  }
+  if (findings.length > 0 || kills < wanted) process.exitCode = 1;
+}
+
+/** A small generator whose sequence is the seed's: https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
+function mulberry32(start: number): () => number {
+  let state = start >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
