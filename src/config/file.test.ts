@@ -93,10 +93,10 @@ test("whatever stands in the file, there is a configuration, or it is refused in
   const text = fc.oneof(fc.array(fc.oneof(line, fc.string()), { maxLength: 6 }));
   fc.assert(
     fc.property(text, (lines) => void problems(...lines)),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
   fc.assert(
     fc.property(fc.array(line, { maxLength: 6 }), (lines) => void problems(...lines)),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });

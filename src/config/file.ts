@@ -31,9 +31,11 @@ export function readFileSource({ path, text }: ConfigFile): FileSource {
   const document = parseDocument(text);
   if ("problem" in document) return { ...noFile, problems: [{ field: path, problem: document.problem }] };
   const found = flatten(document.values);
-  const where = (key: string) => `${key} (${path}:${lineOf(text, key)})`;
+  const where = (key: string) => `${path}:${lineOf(text, key)}`;
   return {
-    problems: [...found.keys()].filter((key) => !isSetting(key)).map((key) => unknownKey(key, where(key))),
+    problems: [...found.keys()]
+      .filter((key) => !isSetting(key))
+      .map((key) => unknownKey(key, `${key} (${where(key)})`)),
     given(key) {
       if (!found.has(key)) return [];
       return [{ value: asText(found.get(key)), origin: "file", where: () => where(key) }];

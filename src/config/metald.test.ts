@@ -120,6 +120,6 @@ test("whatever stands in the environment, there is a configuration, or each wron
       // Settings that do not go together may be told by the name of the one that nobody gave.
       for (const field of Object.keys(problems)) assert.ok(field in environment || keys.has(field), field);
     }),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
 });

@@ -15,8 +15,8 @@ export interface Given {
   readonly value: unknown;
   readonly origin: SettingOrigin;
   /**
-   * Where exactly, for a message: the setting's name for a flag or another override of the caller's, the variable, the
-   * file and line, or the preset. Asked for late, as finding a line takes a while.
+   * Where exactly: the setting's name for a flag or another override of the caller's, the variable, the file and line,
+   * or the preset. Asked for late, as finding a line takes a while.
    */
   readonly where: () => string;
 }

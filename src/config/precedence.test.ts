@@ -10,7 +10,7 @@ const sources: readonly [value: number, where: string, source: Partial<ConfigSou
   [3, "WARDER_SERVER_PORT", { environment: { WARDER_SERVER_PORT: "3" } }],
   [4, "WARDER_PORT", { environment: { WARDER_PORT: "4" } }],
   [5, "UNKEY_METALD_PORT", { environment: { UNKEY_METALD_PORT: "5" } }],
-  [6, "server.port (/etc/w.toml:2)", { file: configFile("[server]", "port = 6") }],
+  [6, "/etc/w.toml:2", { file: configFile("[server]", "port = 6") }],
 ];
 
 function merge(all: readonly Partial<ConfigSources>[]): ConfigSources {
@@ -38,7 +38,7 @@ describe("of two sources the nearer counts", () => {
   }
   test("a preset before a default, and everything before a preset", () => {
     const production = { overrides: {}, environment: { WARDER_PRESET: "production" } };
-    const where = "jail.pids of the preset production";
+    const where = "preset production";
     assert.deepEqual(entryOf("jail.pids", production), { value: 2048, origin: "preset", where });
     const file = configFile("jail.pids = 9");
     assert.deepEqual(entryOf("jail.pids", { ...production, file }).origin, "file");
@@ -83,8 +83,8 @@ describe("presets", () => {
     const { jail, isolation, production } = read({ WARDER_PRESET: "development" });
     assert.deepEqual([jail.enabled, isolation, production], [false, "degrade", false]);
     assert.deepEqual(configProblems({ environment: { WARDER_PRESET: "development", NODE_ENV: "production" } }), {
-      "jail.enabled of the preset development": "must be true: this is production, where every VM is jailed",
-      "isolation of the preset development": "must be strict: this is production",
+      "jail.enabled (preset development)": "must be true: this is production, where every VM is jailed",
+      "isolation (preset development)": "must be strict: this is production",
     });
   });
 });

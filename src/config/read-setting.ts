@@ -15,7 +15,7 @@ export interface SettingEntry {
   /** Absent where there is none. */
   readonly value: unknown;
   readonly origin: SettingOrigin;
-  /** Where exactly, as {@link Given.where} says; the setting's name for a default. */
+  /** Where exactly, as {@link Given.where} says; empty for a default. */
   readonly where: () => string;
 }
 
@@ -36,7 +36,7 @@ export function readSetting(named: NamedSetting, given: readonly Given[], otherw
   const problems = readings.flatMap(({ each, parsed }) => {
     if (parsed.success) return [];
     const words = parsed.error.issues[0]?.message ?? "is wrong";
-    return [{ field: each.where(), problem: `${words}, not ${shown(named, each.value)}` }];
+    return [{ field: fieldOf(named, each), problem: `${words}, not ${shown(named, each.value)}` }];
   });
   const first = readings[0];
   if (first === undefined) return { entry: unasked(named, otherwise), problems };
@@ -44,14 +44,19 @@ export function readSetting(named: NamedSetting, given: readonly Given[], otherw
   return { entry: { setting: named, value: first.parsed.data, origin, where }, problems };
 }
 
+/** What a message calls a setting: as who gave it wrote it, and where that stands if it has no name of its own. */
+export function fieldOf({ key }: NamedSetting, { origin, where }: Pick<SettingEntry, "origin" | "where">): string {
+  if (origin === "default") return key;
+  return origin === "file" || origin === "preset" ? `${key} (${where()})` : where();
+}
+
 function unasked(named: NamedSetting, { preset, environment }: Unasked): SettingEntry {
   const { presets = {}, fallback, fallbackFrom } = named.setting;
   if (preset !== undefined && preset in presets) {
-    const where = () => `${named.key} of the preset ${preset}`;
-    return { setting: named, value: presets[preset], origin: "preset", where };
+    return { setting: named, value: presets[preset], origin: "preset", where: () => `preset ${preset}` };
   }
   const value = fallbackFrom === undefined ? fallback : fallbackFrom(environment);
-  return { setting: named, value, origin: "default", where: () => named.key };
+  return { setting: named, value, origin: "default", where: () => "" };
 }
 
 function shown({ setting }: NamedSetting, value: unknown): string {

@@ -5,7 +5,7 @@ import { contradictions, givenInEnvironment, unknownVariables, uselessVariables 
 import { type ConfigFile, type FileSource, noFile, readFileSource } from "./file.ts";
 import type { Environment, Given } from "./origin.ts";
 import { type ConfigOverrides, givenByCaller, unknownOverrides } from "./overrides.ts";
-import { readSetting, type SettingEntry, type SettingReading } from "./read-setting.ts";
+import { fieldOf, readSetting, type SettingEntry, type SettingReading } from "./read-setting.ts";
 import { relationNotices, relationProblems, type Together } from "./relations.ts";
 import type { Preset } from "./setting.ts";
 import { settle } from "./settle.ts";
@@ -86,7 +86,10 @@ function bringTogether(
     values,
     isProduction: isProductionAsked || values.preset === "production",
     isWrong: (path) => wrong.has(path),
-    where: (path) => entries.find(({ setting }) => setting.path === path)?.where() ?? path,
+    field(path) {
+      const entry = entries.find(({ setting }) => setting.path === path);
+      return entry === undefined ? path : fieldOf(entry.setting, entry);
+    },
   };
 }
 

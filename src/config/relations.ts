@@ -8,8 +8,8 @@ export interface Together {
   readonly isProduction: boolean;
   /** Settings whose value was refused: what depends on them can not be judged. */
   readonly isWrong: (path: string) => boolean;
-  /** Where a setting's value comes from, for the message. */
-  readonly where: (path: string) => string;
+  /** What a message calls a setting. */
+  readonly field: (path: string) => string;
 }
 
 interface Rule {
@@ -88,18 +88,18 @@ const rules: readonly Rule[] = [
 ];
 
 /** What is wrong with settings that are right each by itself. */
-export function relationProblems({ values, isProduction, isWrong, where }: Together): FieldProblem[] {
+export function relationProblems({ values, isProduction, isWrong, field }: Together): FieldProblem[] {
   return rules.flatMap(({ of, check }) => {
     const problem = !of.some(isWrong) && check(values, isProduction);
-    return problem === false ? [] : [{ field: where(of[0]), problem }];
+    return problem === false ? [] : [{ field: field(of[0]), problem }];
   });
 }
 
 /** What is allowed, and still ought to be known. */
-export function relationNotices({ values, isProduction, where }: Together): string[] {
+export function relationNotices({ values, isProduction, field }: Together): string[] {
   const { jail, metrics, admission } = values;
   const notices: string[] = [];
-  const note = (path: string, notice: string) => notices.push(`${where(path)}: ${notice}`);
+  const note = (path: string, notice: string) => notices.push(`${field(path)}: ${notice}`);
   if (!jail.enabled) note("jail.enabled", "VMs run WITHOUT a jail, which is for development and testing only");
   if (jail.uid !== undefined)
     note("jail.uid", `all VMs share the user id ${jail.uid}; unset, each has one of its own, which keeps them apart`);

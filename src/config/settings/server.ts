@@ -107,6 +107,12 @@ export const serverSettings = {
     fallback: 120_000,
     reload: "restart",
   }),
+  stallTimeoutMs: setting({
+    schema: duration("100ms", "1h"),
+    about: "How long a client may leave an answer that waits for it untouched.",
+    fallback: 30_000,
+    reload: "restart",
+  }),
 } as const;
 
 /** TLS of the TCP door. */
