@@ -52,6 +52,7 @@ function freeBytesOf({ host, settings }: Machinery): HostSample["freeBytes"] {
 
 function sampleVm(machinery: Machinery, record: VmRecord, isHealthy: HealthLookup): VmSample {
   const { spec, isolation, startedAt } = record;
+  const healthy = isHealthy(record.id);
   return {
     id: record.id,
     state: record.state,
@@ -61,18 +62,17 @@ function sampleVm(machinery: Machinery, record: VmRecord, isHealthy: HealthLooku
     memoryBytes: spec.memoryMib * MIB,
     ...(spec.limits.memoryBytes === undefined ? {} : { memoryLimitBytes: spec.limits.memoryBytes }),
     ...(startedAt === undefined ? {} : { startedAt }),
-    measure: () => measureVm(machinery, record, isHealthy),
+    ...(healthy === undefined ? {} : { isHealthy: healthy }),
+    measure: () => measureVm(machinery, record),
   };
 }
 
-function measureVm({ host, meters }: Machinery, record: VmRecord, isHealthy: HealthLookup): VmMeasure {
+function measureVm({ host, meters }: Machinery, record: VmRecord): VmMeasure {
   const devices = meters.devices(record.id);
   const droppedBytes = meters.droppedBytes(record.id);
-  const healthy = isHealthy(record.id);
   return {
     usage: usageOf(host, record),
     ...(devices === undefined ? {} : { devices }),
     ...(droppedBytes === undefined ? {} : { droppedBytes }),
-    ...(healthy === undefined ? {} : { isHealthy: healthy }),
   };
 }

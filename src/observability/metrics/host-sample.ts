@@ -35,6 +35,8 @@ export interface VmSample {
   readonly memoryBytes: number;
   /** What it may use altogether; absent where it is not limited. */
   readonly memoryLimitBytes?: number;
+  /** Whether it counts as healthy; absent where it was not looked at yet. */
+  readonly isHealthy?: boolean;
   /** When this run of it began, in milliseconds since 1970. */
   readonly startedAt?: number;
   /** Reads what it uses: a few system calls, so only asked for VMs that are shown one by one. */
@@ -68,8 +70,6 @@ export interface VmMeasure {
   };
   /** Bytes of its output that are not kept any more. */
   readonly droppedBytes?: { readonly console: number; readonly log: number; readonly metrics: number };
-  /** Whether it was found healthy when it was last looked at. */
-  readonly isHealthy?: boolean;
 }
 
 /** What is measured. */

@@ -42,6 +42,7 @@ export class HostSeries {
     for (const state of vmStates) this.#series.vms.set({ state }, vms.filter((vm) => vm.state === state).length);
     for (const level of levels)
       this.#series.isolation.set({ level }, live.filter(({ isolation }) => isolation?.level === level).length);
+    this.#series.unhealthy.set(live.filter(({ isHealthy }) => isHealthy === false).length);
     this.#series.promisedMemory.set(sum(live.map(({ memoryBytes }) => memoryBytes)));
     this.#series.promisedVcpus.set(sum(live.map(({ vcpus }) => vcpus)));
   }
@@ -52,6 +53,7 @@ function createSeries(registry: Registry) {
   return {
     vms: gauge("warder_vms", "VMs that are recorded, by state.", ["state"]),
     isolation: gauge("warder_vms_isolation", "VMs with a process, by how isolated they were found to be.", ["level"]),
+    unhealthy: gauge("warder_vms_unhealthy", "VMs with a process that count as unhealthy.", []),
     promisedMemory: gauge("warder_vms_memory_bytes", "Memory that the guests of VMs with a process were given.", []),
     promisedVcpus: gauge("warder_vms_vcpus", "Virtual CPUs that the guests of VMs with a process were given.", []),
     leases: gauge("warder_leases_used", "Numbers that VMs have, by kind (`uid`: user ids).", ["kind"]),

@@ -56,7 +56,7 @@ describe("metrics of the host", () => {
     const { lines } = metricsOf(() =>
       host([
         vm("a"),
-        vm("b", { isolation: { level: "degraded", gaps: 2 } }),
+        vm("b", { isolation: { level: "degraded", gaps: 2 }, isHealthy: false }),
         vm("c", { state: "exited", isLive: false }),
         vm("d", { state: "paused" }),
       ]),
@@ -67,6 +67,7 @@ describe("metrics of the host", () => {
       'warder_vms{state="exited"} 1',
       'warder_vms_isolation{level="proven"} 2',
       'warder_vms_isolation{level="degraded"} 1',
+      "warder_vms_unhealthy 1",
       "warder_vms_memory_bytes 3072",
       "warder_vms_vcpus 6",
     ]);
@@ -132,9 +133,8 @@ describe("metrics of single VMs", () => {
       usage,
       devices,
       droppedBytes: { console: 11, log: 0, metrics: 0 },
-      isHealthy: false,
     });
-    const { lines } = metricsOf(() => host([vm("vm-1", { measure, memoryLimitBytes: 9999 })]));
+    const { lines } = metricsOf(() => host([vm("vm-1", { measure, memoryLimitBytes: 9999, isHealthy: false })]));
     assert.deepEqual(
       (await matching(lines, /vm_id="vm-1"/)).map((line) => line.replace('vm_id="vm-1"', "")),
       [

@@ -46,10 +46,11 @@ export class VmSeries {
     }
   }
 
-  #writeOne(vm: VmSample, { usage, devices, droppedBytes, isHealthy }: VmMeasure): void {
+  #writeOne(vm: VmSample, { usage, devices, droppedBytes }: VmMeasure): void {
     const series = this.#series;
     const vm_id = vm.id;
     set(vm.startedAt, (value) => series.started.set({ vm_id }, value / 1000));
+    if (vm.isHealthy !== undefined) series.healthy.set({ vm_id }, vm.isHealthy ? 1 : 0);
     set(vm.isolation?.gaps, (value) => series.gaps.set({ vm_id }, value));
     set(vm.memoryLimitBytes, (value) => series.memoryLimit.set({ vm_id }, value));
     set(usage.memoryBytes, (value) => series.memory.set({ vm_id }, value));
@@ -62,7 +63,6 @@ export class VmSeries {
     set(usage.writtenBytes, (value) => series.hostIo.inc({ vm_id, direction: "write" }, value));
     if (devices !== undefined) this.#writeDevices(vm_id, devices);
     for (const [stream, bytes] of Object.entries(droppedBytes ?? {})) series.dropped.inc({ vm_id, stream }, bytes);
-    if (isHealthy !== undefined) series.healthy.set({ vm_id }, isHealthy ? 1 : 0);
   }
 
   #writeDevices(vm_id: string, devices: NonNullable<VmMeasure["devices"]>): void {
