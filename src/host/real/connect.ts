@@ -43,7 +43,7 @@ async function connected(
   signal: AbortSignal,
 ): Promise<Socket> {
   signal.throwIfAborted();
-  const socket = connectSocket({ ...target, allowHalfOpen: true, noDelay: true });
+  const socket = tolerant(connectSocket({ ...target, allowHalfOpen: true, noDelay: true }));
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const giveUp = () => reject(signal.reason);
   signal.addEventListener("abort", giveUp, { once: true });
@@ -57,4 +57,9 @@ async function connected(
     signal.removeEventListener("abort", giveUp);
     socket.removeListener("error", reject);
   }
+}
+
+/** An error in a moment in which nobody listens to it ends the process. It stands in `errored` for who comes later. */
+export function tolerant(socket: Socket): Socket {
+  return socket.on("error", () => undefined);
 }

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import { createServer, type Server } from "node:net";
 import type { Listening, ListenRequest } from "../streams.ts";
+import { tolerant } from "./connect.ts";
 import { DirectoryHandle } from "./directory-handle.ts";
 
 /** Connections that wait to be accepted. A process that connects to a full queue stands still until there is room. */
@@ -9,7 +10,9 @@ const BACKLOG = 128;
 /** Listens on a new Unix socket in a directory of this process's own. */
 export async function listen({ directory, name, ownership, onConnection }: ListenRequest): Promise<Listening> {
   const handle = DirectoryHandle.open(directory);
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, onConnection);
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
+    onConnection(tolerant(socket)),
+  );
   const path = handle.pathOf(name);
   const close = () => {
     // Removes the name, by the path that it was made by: the directory has to be open until then.
