@@ -16,6 +16,14 @@ test("a cache that is not there holds no versions", (t) => {
   assert.deepEqual(cachedVersions(hostWithPath(), toHostPath(`${tempDirectory(t)}/none`)), []);
 });
 
+test("a cache that is a file holds no versions, and one that can't be looked into is an error", (t) => {
+  const directory = tempDirectory(t);
+  fakeBinary(`${directory}/bin`);
+  assert.deepEqual(cachedVersions(hostWithPath(), directory), []);
+  const tooLong = toHostPath(`${directory}/${"x".repeat(300)}`);
+  assert.throws(() => cachedVersions(hostWithPath(), tooLong), { code: "ENAMETOOLONG" });
+});
+
 test("the jailer beside a versioned Firecracker has the same suffix", (t) => {
   const directory = tempDirectory(t);
   fakePair(directory, "1.16.1");

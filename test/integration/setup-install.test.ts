@@ -147,3 +147,79 @@ test("installing again replaces what is there, also what has been damaged", root
   assert.equal(lstatSync(firecracker).mode & 0o777, 0o755);
   assert.deepEqual(machine.leftovers(), []);
 });
+
+test("another setup's pair that is published first steps aside", root, async (t) => {
+  const machine = new Machine(t);
+  const from = releaseArchive(machine.directory);
+  const real = hostWithPath();
+  let others = 2;
+  const rename: typeof real.files.rename = (source, target) => {
+    if (source.endsWith("/ready") && others > 0) {
+      others -= 1;
+      fakePair(target, "1.16.1");
+    }
+    real.files.rename(source, target);
+  };
+  const installed = await machine.setUpOn({ ...real, files: { ...real.files, rename } }, { from });
+  assert.equal(installed.firecracker, `${machine.cache}/bin/v1.16.1/firecracker`);
+  assert.deepEqual([others, machine.leftovers()], [0, []]);
+});
+
+test(
+  "a place in the cache that can't be had is an error after a few attempts, and leaves nothing behind",
+  root,
+  async (t) => {
+    const machine = new Machine(t);
+    const from = releaseArchive(machine.directory);
+    const real = hostWithPath();
+    const failing =
+      (code: string): typeof real.files.rename =>
+      (source, target) => {
+        if (source.endsWith("/ready")) throw Object.assign(new Error(code), { code });
+        real.files.rename(source, target);
+      };
+    for (const code of ["ENOTEMPTY", "EIO"]) {
+      const host = { ...real, files: { ...real.files, rename: failing(code) } };
+      await assert.rejects(machine.setUpOn(host, { from }), new RegExp(code));
+      assert.deepEqual(machine.leftovers(), []);
+    }
+  },
+);
+
+test("without root nothing is installed", root, async (t) => {
+  const machine = new Machine(t);
+  const real = hostWithPath();
+  const host = { ...real, processes: { ...real.processes, effectiveUid: 1000 } };
+  await assert.rejects(machine.setUpOn(host, { from: releaseArchive(machine.directory) }), {
+    code: "permission-denied",
+    cure: "Run `warder setup` as root",
+  });
+});
+
+test("a directory has no sum to check", root, async (t) => {
+  const machine = new Machine(t);
+  const from = toHostPath(`${machine.directory}/mine`);
+  fakePair(from);
+  const error = await machine.failure({ from, sha256: "0".repeat(64) });
+  assert.equal(error.code, "invalid-argument");
+  assert.match(error.why, /a directory has no SHA-256 to compare/);
+});
+
+test("a zip is unpacked by Python where there is no unzip", root, async (t) => {
+  const machine = new Machine(t);
+  const from = toHostPath(`${machine.directory}/pair.zip`);
+  fakePair(`${machine.directory}/content`);
+  run("python3", ["-m", "zipfile", "-c", from, "content"], machine.directory);
+  const real = hostWithPath();
+  const find: typeof real.commands.find = (tool) => (tool === "unzip" ? undefined : real.commands.find(tool));
+  const installed = await machine.setUpOn({ ...real, commands: { ...real.commands, find } }, { from });
+  assert.equal(installed.version, "1.16.1");
+});
+
+test("an archive of other files is refused", root, async (t) => {
+  const machine = new Machine(t);
+  const from = toHostPath(`${machine.directory}/other.zip`);
+  fakeBinary(`${machine.directory}/content/jailer`);
+  run("python3", ["-m", "zipfile", "-c", from, "content"], machine.directory);
+  assert.match((await machine.failure({ from })).why, /it does not hold both for this machine's architecture/);
+});

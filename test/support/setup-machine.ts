@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import type { TestContext } from "node:test";
+import type { Host } from "../../src/host/host.ts";
 import { ensureBinaries, type SetupDeps, type SetupRequest } from "../../src/setup/setup.ts";
 import { isWarderError, type WarderError } from "../../src/vm/error.ts";
 import { type HostPath, toHostPath } from "../../src/vm/path.ts";
@@ -24,8 +25,12 @@ export class Machine {
   }
 
   setUp(request: Partial<SetupRequest> = {}, searchPath?: string, signal = new AbortController().signal) {
+    return this.setUpOn(hostWithPath(searchPath), request, signal);
+  }
+
+  setUpOn(host: Host, request: Partial<SetupRequest>, signal = new AbortController().signal) {
     const deps: SetupDeps = { ...this.deps, writeStream, releasesUrl: this.releasesUrl };
-    return ensureBinaries(hostWithPath(searchPath), { cacheDirectory: this.cache, ...request }, deps, { signal });
+    return ensureBinaries(host, { cacheDirectory: this.cache, ...request }, deps, { signal });
   }
 
   async failure(request: Partial<SetupRequest> = {}, searchPath?: string): Promise<WarderError> {
