@@ -81,7 +81,9 @@ export function dueOf(machinery: Machinery, record: VmRecord): Due | undefined {
   if (hasLivingOwner(machinery, record)) return undefined;
   // A removal that failed, or was cut off, is tried again.
   if (!isLive(record.state)) return hasRemains(machinery, record) ? "remove" : undefined;
-  if (record.state === "starting") return "take-back";
+  // A start that was told to stop has not got so far as to run either.
+  const isUnfinished = record.state === "stopping" && record.startedAt === undefined;
+  if (record.state === "starting" || isUnfinished) return "take-back";
   return isStillRunning(machinery, record) ? undefined : "conclude";
 }
 

@@ -1,6 +1,7 @@
+import type { Store } from "../store/store.ts";
 import type { VmExit } from "../vm/exit.ts";
 import type { VmId } from "../vm/id.ts";
-import { addToHistory, type VmRecord } from "../vm/record.ts";
+import { addToHistory, type PastRun, type VmRecord } from "../vm/record.ts";
 import { decideRestart, type RestartDecision } from "../vm/restart.ts";
 import { isLive } from "../vm/state.ts";
 import type { Machinery } from "./machinery.ts";
@@ -11,16 +12,15 @@ import type { Machinery } from "./machinery.ts";
  */
 export function enterEnd(machinery: Pick<Machinery, "store" | "warn">, id: VmId, exit: VmExit): VmRecord {
   let decision = { verdict: "end", why: "its end was written down already" } as RestartDecision;
-  const ended = machinery.store.update(
-    id,
-    (record) => {
-      if (!isLive(record.state)) return record;
-      decision = whatFollows(record, exit);
-      return endedRecord(record, exit, decision);
-    },
-    exit.cause,
-  );
-  if (decision.verdict === "restart" && exit.cause !== "stopped" && exit.cause !== "killed") {
+  const change = (record: VmRecord) => {
+    // A restart that could not even begin, as with a kernel that is not there any more, ends like one that failed.
+    const isOver = isLive(record.state) || (record.state === "restarting" && exit.cause === "start-failed");
+    if (!isOver) return record;
+    decision = whatFollows(record, exit);
+    return endedRecord(record, exit, decision);
+  };
+  const ended = machinery.store.update(id, change, exit.cause);
+  if (decision.verdict === "restart" && decision.retries > 0) {
     const { retries: retry, delayMs: in_ms } = decision;
     machinery.warn("VM ended and will be started again", { vm_id: id, cause: exit.cause, retry, in_ms });
   }
@@ -30,22 +30,57 @@ export function enterEnd(machinery: Pick<Machinery, "store" | "warn">, id: VmId,
 /** What follows from an end: the restart policy decides, but for a reboot, and for a start that a caller waits for. */
 export function whatFollows(record: VmRecord, exit: VmExit, random: number = Math.random()): RestartDecision {
   if (record.isToReboot === true) return { verdict: "restart", retries: 0, delayMs: 0 };
-  const isCallersStart = record.startedAt === undefined && record.restart === undefined;
-  if (isCallersStart) return { verdict: "end", why: "its caller is told" };
-  const ranMs = record.startedAt === undefined ? 0 : Math.max(0, exit.at - record.startedAt);
-  return decideRestart(
-    record.spec.restart,
-    { cause: exit.cause, retries: record.restart?.retries ?? 0, ranMs },
-    random,
-  );
+  const { startedAt, restart, spec } = record;
+  if (startedAt === undefined && restart === undefined) return { verdict: "end", why: "whoever asked for it is told" };
+  const ranMs = startedAt === undefined ? 0 : Math.max(0, exit.at - startedAt);
+  return decideRestart(spec.restart, { cause: exit.cause, retries: restart?.retries ?? 0, ranMs }, random);
 }
 
 /** The record of a VM whose run is over. Pure. */
 export function endedRecord(record: VmRecord, exit: VmExit, decision: RestartDecision): VmRecord {
   const { isToReboot: _isToReboot, ...rest } = record;
   if (decision.verdict === "end") return { ...rest, state: exit.cause === "start-failed" ? "failed" : "exited", exit };
-  const { incarnation, startedAt } = record;
-  const run = { incarnation, ...(startedAt === undefined ? {} : { startedAt }), exit };
+  // One that could not begin is no run of its own.
+  const history = record.state === "restarting" ? record.history : addToHistory(record.history, pastRun(record, exit));
   const restart = { retries: decision.retries, nextAt: exit.at + decision.delayMs };
-  return { ...rest, state: "restarting", history: addToHistory(record.history, run), restart };
+  return { ...rest, state: "restarting", history, restart };
+}
+
+/**
+ * Writes down that the VM is to stop, before anything is done about it: a start is given up, here or in another process,
+ * and no other follows, neither by the restart policy nor for a reboot.
+ */
+export function enterStop(store: Store, id: VmId): VmRecord {
+  return store.update(id, (record) => {
+    const { isToReboot, ...rest } = record;
+    if (record.state === "restarting") return withoutRestart(record);
+    if (record.state === "starting") return { ...rest, state: "stopping", endedBy: "sigkill" };
+    return isToReboot === undefined ? record : rest;
+  });
+}
+
+/** A start that went on a row of restarts is left to the next manager: it is due at once, and counts for nothing. */
+export function leaveRestart(store: Store, id: VmId, now: number): VmRecord | undefined {
+  const { state, restart } = store.get(id) ?? {};
+  if (state !== "starting" || restart === undefined) return undefined;
+  return store.update(id, (record) => ({ ...record, state: "restarting", restart: { ...restart, nextAt: now } }));
+}
+
+/** The record of a VM that was to be started again, and is not any more: as its last run left it. Pure. */
+export function withoutRestart(record: VmRecord): VmRecord {
+  const { restart: _restart, owner: _owner, ...rest } = record;
+  const last = record.history.at(-1);
+  if (last === undefined) throw new TypeError(`${record.id} is ${record.state} and has no run behind it`);
+  const { startedAt, exit } = last;
+  return {
+    ...rest,
+    state: exit.cause === "start-failed" ? "failed" : "exited",
+    ...(startedAt === undefined ? {} : { startedAt }),
+    history: record.history.slice(0, -1),
+    exit,
+  };
+}
+
+function pastRun({ incarnation, startedAt }: VmRecord, exit: VmExit): PastRun {
+  return { incarnation, ...(startedAt === undefined ? {} : { startedAt }), exit };
 }

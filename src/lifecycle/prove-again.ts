@@ -5,6 +5,7 @@ import { WarderError } from "../vm/error.ts";
 import type { IsolationReport } from "../vm/isolation.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { isApiOnly } from "../vm/spec.ts";
+import { isLive } from "../vm/state.ts";
 import { connectApi } from "./api.ts";
 import type { Machinery } from "./machinery.ts";
 
@@ -21,7 +22,7 @@ export interface StartProof {
  * Reads a VM's isolation back from the kernel once more, and records it: with a guest running what exists only then,
  * else the jail. Judges nothing; that is the caller's.
  */
-export async function proveAgain(
+async function proveAgain(
   machinery: Machinery,
   record: VmRecord,
   proof: StartProof,
@@ -39,6 +40,22 @@ export async function proveAgain(
   const isolation = reportIsolation(spec.policy, wanted, proofs);
   store.update(record.id, (current) => ({ ...current, isolation }));
   return isolation;
+}
+
+/**
+ * {@link proveAgain}, for whoever has the VM's run in hand.
+ *
+ * @throws {@link WarderError} `wrong-state` where there is none, or another process started it.
+ */
+export async function proveOnceMore(
+  machinery: Machinery,
+  record: VmRecord,
+  proof: StartProof | undefined,
+  signal: AbortSignal | undefined,
+): Promise<IsolationReport> {
+  if (proof !== undefined && isLive(record.state)) return proveAgain(machinery, record, proof, signal);
+  const why = isLive(record.state) ? "only the process that started it can" : `it is ${record.state}`;
+  throw new WarderError("wrong-state", { doing: `proving the isolation of ${record.id} once more`, why });
 }
 
 /** Of a VM that is its user's to start: how many vCPUs it runs with; `undefined` where it was not started. */

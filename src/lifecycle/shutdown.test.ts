@@ -9,7 +9,7 @@ const ladder: ShutdownLadder = [
   { method: "sigterm", timeoutMs: 10 },
   { method: "sigkill", timeoutMs: 1_000 },
 ];
-const never = new AbortController().signal;
+const never = { signal: new AbortController().signal };
 
 /** A process that ends at one method. */
 function target(
@@ -75,8 +75,30 @@ describe("shutDown()", () => {
   });
   test("is given up between rungs", async () => {
     await assert.rejects(
-      shutDown(realClock, ladder, target(undefined), AbortSignal.abort(new Error("enough"))),
+      shutDown(realClock, ladder, target(undefined), { signal: AbortSignal.abort(new Error("enough")) }),
       /enough/,
     );
+  });
+  test("goes on to the last rung at once when it is cut short, and says so", async () => {
+    const cut = new AbortController();
+    const patient: ShutdownLadder = ladder.map((rung) => ({ ...rung, timeoutMs: 60_000 }));
+    const process = target("sigkill", {
+      "ctrl-alt-del": async () => void setImmediate(() => cut.abort()) as undefined,
+    });
+    const { endedBy, rungs } = await shutDown(realClock, patient, process, { ...never, cut: cut.signal });
+    assert.equal(endedBy, "sigkill");
+    assert.deepEqual(
+      rungs.map(({ method, result, why }) => [method, result, why]),
+      [
+        ["ctrl-alt-del", "failed", "it was cut short by a kill"],
+        ["sigkill", "ended", undefined],
+      ],
+    );
+  });
+  test("does not cut the last rung short: there is nothing behind it", async () => {
+    const process = target("sigkill");
+    const { rungs } = await shutDown(realClock, ladder, process, { ...never, cut: AbortSignal.abort() });
+    assert.deepEqual(process.applied, ["sigkill"]);
+    assert.equal(rungs[0]?.result, "ended");
   });
 });

@@ -2,6 +2,14 @@ import type { Clock } from "../host/host.ts";
 import { messageOf } from "../vm/error.ts";
 import type { RungOutcome, ShutdownLadder, ShutdownMethod, ShutdownOutcome, ShutdownRung } from "../vm/shutdown.ts";
 
+/** How the climbing of a ladder is given up, or cut short. */
+export interface ShutdownOptions {
+  /** Leaves the process as it is; ended or not is then the caller's to look at. */
+  readonly signal: AbortSignal;
+  /** Goes on to the last rung at once: somebody is out of patience. */
+  readonly cut?: AbortSignal;
+}
+
 /** What a ladder acts on. */
 export interface ShutdownTarget {
   /** Settles when the process has ended. */
@@ -10,21 +18,20 @@ export interface ShutdownTarget {
   readonly apply: (method: ShutdownMethod, signal: AbortSignal) => Promise<string | undefined>;
 }
 
-/**
- * Climbs a ladder rung by rung until the process has ended. The deadline of a rung covers the request itself too.
- * Giving up (`signal`) leaves the process as it is; ended or not is then the caller's to look at.
- */
+/** Climbs a ladder rung by rung until the process has ended. The deadline of a rung covers the request itself too. */
 export async function shutDown(
   clock: Clock,
   ladder: ShutdownLadder,
   target: ShutdownTarget,
-  signal: AbortSignal,
+  { signal, cut }: ShutdownOptions,
 ): Promise<ShutdownOutcome> {
   const rungs: RungOutcome[] = [];
   if (await hasEnded(target)) return { endedBy: undefined, rungs };
-  for (const rung of ladder) {
+  for (const [index, rung] of ladder.entries()) {
     signal.throwIfAborted();
-    const outcome = await climb(clock, rung, target, signal);
+    const isLast = index === ladder.length - 1;
+    if (!isLast && cut?.aborted === true) continue;
+    const outcome = await climb(clock, rung, target, isLast || cut === undefined ? { signal } : { signal, cut });
     rungs.push(outcome);
     if (outcome.result === "ended") return { endedBy: rung.method, rungs };
   }
@@ -35,7 +42,7 @@ async function climb(
   clock: Clock,
   rung: ShutdownRung,
   target: ShutdownTarget,
-  signal: AbortSignal,
+  { signal, cut }: ShutdownOptions,
 ): Promise<RungOutcome> {
   const began = clock.monotonic();
   const over = new AbortController();
@@ -46,19 +53,20 @@ async function climb(
     afterMs: Math.round(clock.monotonic() - began),
     ...(why === undefined ? {} : { why }),
   });
-  const deadline = clock.sleep(rung.timeoutMs, within).then(() => "timed-out" as const);
-  const ended = target.ended.then(() => "ended" as const);
+  const isCut = Promise.withResolvers<RungOutcome>();
+  const onCut = () => isCut.resolve(outcome("failed", "it was cut short by a kill"));
+  cut?.addEventListener("abort", onCut, { once: true });
+  const late = clock.sleep(rung.timeoutMs, within).then(() => outcome("timed-out"));
+  const deadline = Promise.race([late, isCut.promise]);
+  const ended = target.ended.then(() => outcome("ended"));
   try {
     const applied = target.apply(rung.method, within).then(
-      (skipped) => skipped,
-      (error: unknown) => ({ failed: messageOf(error) }),
+      (why) => (why === undefined ? undefined : outcome("skipped", why)),
+      (error: unknown) => outcome("failed", messageOf(error)),
     );
-    const first = await Promise.race([ended, deadline, applied]);
-    if (first === "ended" || first === "timed-out") return outcome(first);
-    if (typeof first === "object") return outcome("failed", first.failed);
-    if (typeof first === "string") return outcome("skipped", first);
-    return outcome(await Promise.race([ended, deadline]));
+    return (await Promise.race([ended, deadline, applied])) ?? (await Promise.race([ended, deadline]));
   } finally {
+    cut?.removeEventListener("abort", onCut);
     deadline.catch(() => undefined);
     over.abort();
   }

@@ -6,7 +6,9 @@ import type { Launch } from "../jailer/launch.ts";
 import type { IsolationReport } from "../vm/isolation.ts";
 import type { ProcessExit, ProcessIdentity } from "../vm/process.ts";
 import type { VmRecord } from "../vm/record.ts";
+import type { VmState } from "../vm/state.ts";
 import type { Drain } from "./drain.ts";
+import type { Idempotency } from "./idempotency.ts";
 import type { Machinery } from "./machinery.ts";
 import type { StartPlan } from "./plan.ts";
 
@@ -17,11 +19,25 @@ export interface Drains {
   readonly metrics: Drain;
 }
 
+/** Another run of a VM that is written down already. */
+export interface Renewal {
+  /** States that the VM may be in when the run begins. */
+  readonly from: readonly VmState[];
+  /** A start by the restart policy, or for a reboot: the row of restarts goes on. */
+  readonly isCarriedOn: boolean;
+  /** Idempotency key of the call that asks for the run. */
+  readonly startKey?: string;
+}
+
 /** What the steps of a start hand to each other. A member is there once the step that makes it has run. */
 export interface StartContext {
   readonly machinery: Machinery;
   readonly plan: StartPlan;
   readonly onConsole?: (chunk: Uint8Array) => void;
+  /** Absent: the VM is made by this start, and nothing stays of it where the start fails. */
+  readonly renewal?: Renewal;
+  /** Of the call that makes the VM. */
+  readonly idempotency?: Idempotency;
   user?: JailUser;
   record?: VmRecord;
   /** Directories that were made by this very start, and are its to remove. */

@@ -56,12 +56,21 @@ export interface StartOptions {
   readonly steps?: readonly Step<StartContext>[];
 }
 
+/** What a start is of: a VM that was written down before, or one that is made by a call with an idempotency key. */
+export type StartOrigin = Pick<StartContext, "renewal" | "idempotency">;
+
 /**
- * Starts a VM. Either it runs, proven, or the host is as before.
+ * Starts a VM. Either it runs, proven, or the host is as before; of a VM that was written down before, the record is
+ * left `starting`, for its driver to say what has become of it.
  *
  * @throws {@link WarderError} of the step that failed, with what the clean-up could not do beside it.
  */
-export async function startVm(machinery: Machinery, spec: VmSpec, options: StartOptions = {}): Promise<StartContext> {
+export async function startVm(
+  machinery: Machinery,
+  spec: VmSpec,
+  options: StartOptions = {},
+  origin: StartOrigin = {},
+): Promise<StartContext> {
   const { clock } = machinery.host;
   const began = clock.monotonic();
   const deadline = AbortSignal.timeout(spec.startTimeoutMs);
@@ -73,6 +82,7 @@ export async function startVm(machinery: Machinery, spec: VmSpec, options: Start
     machinery,
     plan,
     timings,
+    ...origin,
     ...(options.onConsole === undefined ? {} : { onConsole: options.onConsole }),
   };
   const onStep = (event: StepEvent) => {

@@ -5,7 +5,7 @@ import type { VmRecord } from "../vm/record.ts";
 import type { ShutdownLadder, ShutdownMethod, ShutdownOutcome } from "../vm/shutdown.ts";
 import { isLive } from "../vm/state.ts";
 import type { Machinery } from "./machinery.ts";
-import { shutDown } from "./shutdown.ts";
+import { type ShutdownOptions, shutDown } from "./shutdown.ts";
 
 /** A VM as far as a shutdown needs it. */
 export interface Stoppable {
@@ -24,7 +24,7 @@ export async function climbDown(
   machinery: Machinery,
   vm: Stoppable,
   ladder: ShutdownLadder,
-  signal: AbortSignal,
+  options: ShutdownOptions,
 ): Promise<ShutdownOutcome> {
   const { host } = machinery;
   const { process, id } = vm.record;
@@ -38,7 +38,7 @@ export async function climbDown(
     else host.processes.signal(process, method === "sigterm" ? "SIGTERM" : "SIGKILL");
     return undefined;
   };
-  const outcome = await shutDown(host.clock, ladder, { ended: vm.ended, apply }, signal);
+  const outcome = await shutDown(host.clock, ladder, { ended: vm.ended, apply }, options);
   if (outcome.endedBy === undefined && host.processes.isAlive(process)) throw stuck(id, process);
   return outcome;
 }

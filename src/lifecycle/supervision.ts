@@ -1,6 +1,6 @@
 import { readUsage } from "../cgroup/usage.ts";
 import type { FirecrackerClient } from "../firecracker/client.ts";
-import { messageOf } from "../vm/error.ts";
+import { messageOf, WarderError } from "../vm/error.ts";
 import type { VmExit } from "../vm/exit.ts";
 import type { ProcessExit } from "../vm/process.ts";
 import { type VmRecord, withoutOwner } from "../vm/record.ts";
@@ -10,6 +10,7 @@ import { concludeExit } from "./exit-cause.ts";
 import type { Machinery } from "./machinery.ts";
 import type { StartProof } from "./prove-again.ts";
 import { removeObjects } from "./remove.ts";
+import type { ShutdownOptions } from "./shutdown.ts";
 import type { Drains } from "./start-context.ts";
 import { climbDown } from "./stop.ts";
 
@@ -37,17 +38,21 @@ export class Supervision {
   readonly #machinery: Machinery;
   readonly #supervised: Supervised;
   readonly #letGo = new AbortController();
+  readonly #detachMeter: () => void;
   /** Settles once the VM has ended and everything of it is gone; rejects where something could not be removed. */
   readonly finished: Promise<VmExit>;
 
   constructor(machinery: Machinery, supervised: Supervised) {
     this.#machinery = machinery;
     this.#supervised = supervised;
-    this.finished = this.#watch();
+    this.#detachMeter = machinery.meters.attach(supervised.record.id, supervised.drains);
+    this.finished = machinery.observer.detach(() => this.#watch());
     // Whoever waits for it gets the failure; nobody has to.
     this.finished.catch((error: unknown) => {
-      if (!this.#letGo.signal.aborted)
-        machinery.warn("VM not removed", { vm_id: supervised.record.id, error: messageOf(error) });
+      if (this.#letGo.signal.aborted) return;
+      const { code } = WarderError.from(error, "internal", "removing a VM");
+      machinery.observer.tell({ kind: "background-failure", code });
+      machinery.warn("VM not removed", { vm_id: supervised.record.id, code, error: messageOf(error) });
     });
   }
 
@@ -60,8 +65,8 @@ export class Supervision {
   }
 
   /** Ends the VM by a ladder, and waits until everything of it is gone. */
-  async shutDown(ladder: ShutdownLadder, signal: AbortSignal): Promise<ShutdownOutcome> {
-    const outcome = await climbDown(this.#machinery, this.#supervised, ladder, signal);
+  async shutDown(ladder: ShutdownLadder, options: ShutdownOptions): Promise<ShutdownOutcome> {
+    const outcome = await climbDown(this.#machinery, this.#supervised, ladder, options);
     await this.finished;
     return outcome;
   }
@@ -98,9 +103,12 @@ export class Supervision {
     await this.#detach();
     // First the cause, which is known only here, then the removal, which anybody can finish.
     const { state } = enterEnd(this.#machinery, record.id, concluded);
-    await removeObjects(this.#machinery, record);
-    // Whoever looked after the VM also starts it again.
-    if (state !== "restarting") this.#machinery.store.update(record.id, withoutOwner);
+    try {
+      await removeObjects(this.#machinery, record);
+    } finally {
+      // Whoever looked after the VM also starts it again. What could not be removed is anybody's to try again.
+      if (state !== "restarting") this.#machinery.store.update(record.id, withoutOwner);
+    }
     this.#machinery.note("VM ended", {
       vm_id: record.id,
       cause: concluded.cause,
@@ -112,6 +120,7 @@ export class Supervision {
 
   async #detach(): Promise<void> {
     await Promise.all(Object.values(this.#supervised.drains).map((drain) => drain.detach()));
+    this.#detachMeter();
   }
 
   async #drained(): Promise<void> {

@@ -1,44 +1,54 @@
-import type { FirecrackerClient } from "../firecracker/client.ts";
 import { notFound } from "../store/store.ts";
-import { WarderError } from "../vm/error.ts";
 import type { VmExit } from "../vm/exit.ts";
 import type { VmId } from "../vm/id.ts";
 import type { IsolationReport } from "../vm/isolation.ts";
 import type { VmRecord } from "../vm/record.ts";
-import { killLadder, type ShutdownLadder, type ShutdownOutcome } from "../vm/shutdown.ts";
-import { canTransition, decide, isLive, type VmRequest, type VmState } from "../vm/state.ts";
+import type { ShutdownLadder, ShutdownOutcome } from "../vm/shutdown.ts";
+import type { VmState } from "../vm/state.ts";
 import { toView, type VmView } from "../vm/view.ts";
-import { abortable } from "./abortable.ts";
-import { adoptVm, finishRemoval, hasLivingOwner, isStillRunning, settle } from "./adopt.ts";
-import { connectApi } from "./api.ts";
+import type { Drivers } from "./drivers.ts";
 import type { Machinery } from "./machinery.ts";
 import { outputPaths } from "./output-files.ts";
-import { gapFound, proveAgain } from "./prove-again.ts";
-import { climbDown } from "./stop.ts";
-import type { Supervision } from "./supervision.ts";
-
-/** How long an owner elsewhere may take to notice that its VM has ended, and to remove it. */
-const OWNER_TIMEOUT_MS = 15_000;
-const LOOK_AGAIN_MS = 10;
+import { gapFound, proveOnceMore } from "./prove-again.ts";
+import type { StartOptions } from "./start.ts";
 
 /** Gives an operation up. */
 export interface Cancellable {
   readonly signal?: AbortSignal;
 }
 
+/** How a call is known for the retry of another. */
+export interface Retryable {
+  /**
+   * Chosen by the caller, new for every new request. A call with the key of an earlier one comes to what that one came
+   * to: nothing is done twice.
+   */
+  readonly idempotencyKey?: string;
+}
+
+/** How a run of a VM is ended. */
+export interface StopOptions extends Cancellable {
+  /** What is tried, and for how long each. Default: as the VM was made. */
+  readonly ladder?: ShutdownLadder;
+}
+
 /**
- * One VM, in this process's hands or another's. All calls are idempotent: stopping a stopped VM, resuming a running one
- * and removing a removed one succeed.
+ * One VM, in this process's hands or another's. Calls on a VM are done one at a time, in the order in which they come;
+ * but a stop or kill gives up a start that is under way, and a kill cuts a stop short. All are idempotent: stopping a
+ * stopped VM, starting or resuming a running one and removing a removed one succeed.
+ *
+ * What each state allows, and where it leads, is drawn in `docs/states.md`; a call that the state does not allow is
+ * refused with `wrong-state`. Every call throws `vm-busy` where too many wait for the VM already.
  */
 export class Vm implements AsyncDisposable {
   readonly id: VmId;
   readonly #machinery: Machinery;
-  readonly #supervisions: Map<VmId, Supervision>;
+  readonly #drivers: Drivers;
 
   /** @internal Made by `Warder`. */
-  constructor(machinery: Machinery, supervisions: Map<VmId, Supervision>, id: VmId) {
+  constructor(machinery: Machinery, drivers: Drivers, id: VmId) {
     this.#machinery = machinery;
-    this.#supervisions = supervisions;
+    this.#drivers = drivers;
     this.id = id;
   }
 
@@ -69,46 +79,62 @@ export class Vm implements AsyncDisposable {
   }
 
   /**
-   * Settles when the VM has ended and everything of it is gone.
+   * Starts a VM that was created, or that has ended: as the same VM, with its id, its output and the next incarnation
+   * number. Settles when it runs, proven. One that is between two runs of its restart policy is started at once.
    *
-   * @throws {@link WarderError} `cleanup-failed` where something could not be removed; `aborted`.
+   * @throws {@link WarderError} of the start. The VM is `failed` then, with that as its exit's evidence, unless it was
+   * refused before anything was made.
    */
-  async wait({ signal }: Cancellable = {}): Promise<VmExit> {
-    return this.#waitForEnd(signal);
+  start(options: StartOptions & Retryable = {}): Promise<void> {
+    return this.#driver.start(options);
   }
 
-  /** Takes over a VM that nobody looks after: its output is read on, its end seen. False where somebody else does that. */
-  lookAfter(): boolean {
-    return this.#supervise(this.record) !== undefined;
-  }
-
-  /** Ends the VM in order: Ctrl-Alt-Del, SIGTERM, SIGKILL, or the ladder given. */
-  async stop(options: Cancellable & { readonly ladder?: ShutdownLadder } = {}): Promise<ShutdownOutcome> {
-    const nothing: ShutdownOutcome = { endedBy: undefined, rungs: [] };
-    const record = this.record;
-    if (!this.#may("stop", record)) return nothing;
-    const signal = options.signal ?? new AbortController().signal;
-    const ladder = options.ladder ?? record.spec.shutdown;
-    const supervision = this.#supervise(record);
-    if (supervision !== undefined) return supervision.shutDown(ladder, signal);
-    const outcome = await this.#stopForOwner(record, ladder, signal);
-    await this.#waitForEnd(AbortSignal.any([signal, AbortSignal.timeout(OWNER_TIMEOUT_MS)]));
-    return outcome;
+  /**
+   * Ends the VM in order: Ctrl-Alt-Del, SIGTERM, SIGKILL, or the ladder given. It stays ended, whatever its restart policy
+   * is. Settles when everything of it is gone from the host.
+   */
+  stop(options: StopOptions = {}): Promise<ShutdownOutcome> {
+    return this.#driver.stop(options);
   }
 
   /** Ends the VM at once. */
   kill(options: Cancellable = {}): Promise<ShutdownOutcome> {
-    return this.stop({ ...options, ladder: killLadder });
+    return this.#driver.kill(options);
+  }
+
+  /**
+   * Ends the VM in order and starts it again, as the same VM with the next incarnation number. Where this process dies
+   * meanwhile, the next manager goes on with it.
+   */
+  reboot(options: StopOptions & StartOptions & Retryable = {}): Promise<void> {
+    return this.#driver.reboot(options);
   }
 
   /** Stops the guest's time. */
   pause(options: Cancellable = {}): Promise<void> {
-    return this.#change("pause", "paused", (client) => client.pause(options));
+    return this.#driver.setPower("paused", options);
   }
 
   /** Lets the guest's time go on. */
   resume(options: Cancellable = {}): Promise<void> {
-    return this.#change("resume", "running", (client) => client.resume(options));
+    return this.#driver.setPower("running", options);
+  }
+
+  /**
+   * Settles when the VM has ended and everything of it is gone. One that its restart policy starts again has not ended.
+   *
+   * @throws {@link WarderError} `cleanup-failed` where something could not be removed; `aborted`.
+   */
+  wait(options: Cancellable = {}): Promise<VmExit> {
+    return this.#driver.wait(options);
+  }
+
+  /**
+   * Takes over a VM that nobody looks after: its output is read on, its end seen, its restart policy carried out. False
+   * where somebody else does that.
+   */
+  lookAfter(): boolean {
+    return this.#driver.lookAfter();
   }
 
   /**
@@ -118,31 +144,18 @@ export class Vm implements AsyncDisposable {
    * @throws {@link WarderError} `wrong-state` where the VM has ended, or was started by another process; `isolation-gap`
    * where the policy is strict: the VM is killed then.
    */
-  async prove(options: Cancellable = {}): Promise<IsolationReport> {
-    const record = this.record;
-    const proof = this.#supervisions.get(this.id)?.proof;
-    if (proof === undefined) {
-      const why = isLive(record.state) ? "only the process that started it can" : `it is ${record.state}`;
-      throw new WarderError("wrong-state", { doing: `proving the isolation of ${this.id} once more`, why });
-    }
-    const report = await proveAgain(this.#machinery, record, proof, options.signal);
-    const isStrict = record.spec.policy === "strict" || this.#machinery.settings.production;
-    if (report.level !== "degraded" || !isStrict) return report;
-    await this.kill();
-    throw gapFound(this.id, report);
+  prove(options: Cancellable = {}): Promise<IsolationReport> {
+    const isStrict = this.record.spec.policy === "strict" || this.#machinery.settings.production;
+    return this.#driver.prove(
+      options,
+      (record, run, signal) => proveOnceMore(this.#machinery, record, run?.proof, signal),
+      (report) => (report.level === "degraded" && isStrict ? gapFound(this.id, report) : undefined),
+    );
   }
 
   /** Forgets a VM that has ended, with its output. `force` kills it first. */
-  async remove(options: Cancellable & { readonly force?: boolean } = {}): Promise<void> {
-    const { store, host, settings } = this.#machinery;
-    const record = store.get(this.id);
-    if (record === undefined) return;
-    if (options.force === true && isLive(record.state)) await this.kill(options);
-    else this.#may("remove", record);
-    // What could not be removed at the VM's end must not be forgotten before it is.
-    if (store.ledger(this.id).length > 0) await finishRemoval(this.#machinery, record);
-    store.forget(this.id);
-    await host.files.removeTree(outputPaths(settings, this.id).directory);
+  remove(options: Cancellable & { readonly force?: boolean } = {}): Promise<void> {
+    return this.#driver.remove(options);
   }
 
   /** Kills the VM where it still runs, and forgets it. */
@@ -150,63 +163,8 @@ export class Vm implements AsyncDisposable {
     await this.remove({ force: true });
   }
 
-  async #change(request: VmRequest, state: VmState, act: (client: FirecrackerClient) => Promise<void>): Promise<void> {
-    const record = this.record;
-    if (!this.#may(request, record)) return;
-    const { host, store } = this.#machinery;
-    const client = connectApi(host, record);
-    try {
-      await act(client);
-    } finally {
-      client.close();
-    }
-    store.update(this.id, (current) => (canTransition(current.state, state) ? { ...current, state } : current));
-  }
-
-  /** True: do it. False: it is so already. */
-  #may(request: VmRequest, record: VmRecord): boolean {
-    const decision = decide(request, record.state);
-    if (decision.verdict !== "refuse") return decision.verdict === "do";
-    throw new WarderError("wrong-state", { doing: `${request} of ${this.id}`, why: decision.why });
-  }
-
-  /** The supervision of this VM where it is this process's to have: its own, or of a VM that nobody looks after. */
-  #supervise(record: VmRecord): Supervision | undefined {
-    const existing = this.#supervisions.get(this.id);
-    if (existing !== undefined) return existing;
-    if (hasLivingOwner(this.#machinery, record) || !isStillRunning(this.#machinery, record)) return undefined;
-    const supervision = adoptVm(this.#machinery, record);
-    if (supervision !== undefined) this.#supervisions.set(this.id, supervision);
-    return supervision;
-  }
-
-  /** Ends the process of a VM that another manager looks after; that manager sees the end and removes the rest. */
-  async #stopForOwner(record: VmRecord, ladder: ShutdownLadder, signal: AbortSignal): Promise<ShutdownOutcome> {
-    const { host } = this.#machinery;
-    const { process } = record;
-    if (process === undefined || !isStillRunning(this.#machinery, record)) return { endedBy: undefined, rungs: [] };
-    const client = connectApi(host, record);
-    const over = new AbortController();
-    try {
-      const ended = host.processes.waitForEnd(process, over.signal);
-      ended.catch(() => undefined);
-      return await climbDown(this.#machinery, { record, ended, client }, ladder, signal);
-    } finally {
-      over.abort();
-      client.close();
-    }
-  }
-
-  /** Waits as its owner, else for its owner; and where the owner goes away meanwhile, in its place. */
-  async #waitForEnd(signal: AbortSignal | undefined): Promise<VmExit> {
-    for (;;) {
-      const { record } = this;
-      const supervision = this.#supervise(record);
-      if (supervision !== undefined) return abortable(supervision.finished, signal);
-      if (record.exit !== undefined && !hasLivingOwner(this.#machinery, record)) return record.exit;
-      await settle(this.#machinery, record);
-      await this.#machinery.host.clock.sleep(LOOK_AGAIN_MS, signal);
-    }
+  get #driver() {
+    return this.#drivers.of(this.id);
   }
 
   #readOutput(kind: "console" | "log"): string {

@@ -1,16 +1,19 @@
 import type { ConfigOverrides } from "../config/config.ts";
-import { WarderError } from "../vm/error.ts";
-import { toVmId, type VmId, vmIdProblem } from "../vm/id.ts";
+import { isWarderError, WarderError } from "../vm/error.ts";
+import { generateVmId, toVmId, type VmId, vmIdProblem } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
-import { hostDefaults, parseVmSpec, type VmSpecDefaults, type VmSpecInput } from "../vm/spec.ts";
+import { hostDefaults, parseVmSpec, type VmSpec, type VmSpecDefaults, type VmSpecInput } from "../vm/spec.ts";
+import { isLive } from "../vm/state.ts";
 import { reconcile } from "./adopt.ts";
+import { createVm } from "./create.ts";
+import { Drivers } from "./drivers.ts";
+import { hostOperations } from "./host-operations.ts";
+import { findMade, type Idempotency, MadeMeanwhile, toIdempotency } from "./idempotency.ts";
 import type { Machinery } from "./machinery.ts";
 import { closeMachinery, openMachinery, type Reporter } from "./open.ts";
-import { type StartOptions, startVm } from "./start.ts";
-import type { StartContext } from "./start-context.ts";
-import { Supervision } from "./supervision.ts";
+import type { StartOptions } from "./start.ts";
 import { openThisMachine } from "./this-machine.ts";
-import { Vm } from "./vm.ts";
+import { type Cancellable, type Retryable, Vm } from "./vm.ts";
 
 /** How a host is opened. Every member has a default. */
 export interface WarderOptions extends ConfigOverrides {
@@ -25,7 +28,7 @@ export interface WarderOptions extends ConfigOverrides {
 }
 
 /** How a VM's start is watched and given up. */
-export type RunOptions = StartOptions;
+export type RunOptions = StartOptions & Retryable;
 
 /**
  * A host for jailed Firecracker microVMs.
@@ -39,11 +42,12 @@ export type RunOptions = StartOptions;
 export class Warder implements AsyncDisposable {
   readonly #machinery: Machinery;
   readonly #defaults: VmSpecDefaults;
-  readonly #supervisions = new Map<VmId, Supervision>();
+  readonly #drivers: Drivers;
 
   private constructor(machinery: Machinery, defaults: VmSpecDefaults) {
     this.#machinery = machinery;
     this.#defaults = defaults;
+    this.#drivers = new Drivers(hostOperations(machinery));
   }
 
   /**
@@ -68,15 +72,45 @@ export class Warder implements AsyncDisposable {
   }
 
   /**
-   * Starts a VM and waits until it runs and its isolation is proven. The VM is stopped by `stop`, or when the handle is
-   * disposed of; it is not when this process ends.
+   * Makes a VM, starts it, and waits until it runs and its isolation is proven. The VM is stopped by `stop`, or when the
+   * handle is disposed of; it is not when this process ends. With an idempotency key that made a VM already, that one is
+   * returned, and started where it never ran.
    *
-   * @throws {@link WarderError}; the host is then as it was before.
+   * @throws {@link WarderError}; the host is then as it was before, and nothing stays of the VM. `idempotency-conflict`
+   * where the key made a VM of another description.
    */
   async run(input: VmSpecInput, options: RunOptions = {}): Promise<Vm> {
-    const context = await startVm(this.#machinery, parseVmSpec(input, this.#defaults), options);
-    this.#supervise(context);
-    return this.#vm(context.plan.id);
+    const { idempotencyKey, ...start } = options;
+    const [made, isNew] = await this.#make(input, idempotencyKey, (spec, idempotency) =>
+      this.#drivers.of(spec.id).make(spec, start, idempotency),
+    );
+    if (!isNew && neverRan(made.record)) await made.start(options);
+    return made;
+  }
+
+  /**
+   * Writes a VM down and reserves its leases, for {@link Vm.start} to start. Nothing runs, and nothing of it is on the
+   * host. It is kept until it is removed, also over restarts of this process.
+   *
+   * @throws {@link WarderError} for whatever a start would be refused for; `vm-exists`; `idempotency-conflict`.
+   */
+  async create(input: VmSpecInput, options: Cancellable & Retryable = {}): Promise<Vm> {
+    const { idempotencyKey, signal = new AbortController().signal } = options;
+    const [made] = await this.#make(input, idempotencyKey, async (spec, idempotency) => {
+      const work = () => createVm(this.#machinery, spec, { signal, idempotency });
+      await this.#machinery.observer.watch({ kind: "operation", name: "create", vmId: spec.id }, work);
+    });
+    return made;
+  }
+
+  /**
+   * Takes over every VM that nobody looks after: those that run, and those that wait to be started again. What a manager
+   * does that stays.
+   */
+  lookAfterAll(): void {
+    for (const { id, state } of this.#machinery.store.list()) {
+      if (isLive(state) || state === "restarting") this.#vm(id).lookAfter();
+    }
   }
 
   /**
@@ -98,11 +132,7 @@ export class Warder implements AsyncDisposable {
 
   /** Lets go of everything. VMs go on; this process no longer reads their output. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const [id, supervision] of this.#supervisions) {
-      await supervision.release();
-      this.#disown(id);
-    }
-    this.#supervisions.clear();
+    await this.#drivers.close();
     await closeMachinery(this.#machinery);
   }
 
@@ -112,36 +142,36 @@ export class Warder implements AsyncDisposable {
   }
 
   #vm(id: VmId): Vm {
-    return new Vm(this.#machinery, this.#supervisions, id);
+    return new Vm(this.#machinery, this.#drivers, id);
   }
 
-  #supervise(context: StartContext): void {
-    const { record, drains, ended, client, plan, launch, wanted, heldProof: held } = context;
-    if (record === undefined || drains === undefined || ended === undefined || launch === undefined)
-      throw new TypeError("the start was not finished");
-    const timed = this.#machinery.store.update(plan.id, (current) => ({ ...current, timings: context.timings }));
-    const supervision = new Supervision(this.#machinery, {
-      record: timed,
-      drains,
-      ended,
-      client,
-      unref: () => launch.child.unref(),
-      ...(wanted === undefined || held === undefined ? {} : { proof: { wanted, held } }),
-    });
-    this.#supervisions.set(plan.id, supervision);
-    const forget = () => this.#supervisions.delete(plan.id);
-    supervision.finished.then(forget, () => undefined);
-  }
-
-  #disown(id: VmId): void {
+  /** The VM that a key has made already, else a new one. */
+  async #make(
+    input: VmSpecInput,
+    key: string | undefined,
+    make: (spec: VmSpec & { readonly id: VmId }, idempotency: Idempotency | undefined) => Promise<void>,
+  ): Promise<[vm: Vm, isNew: boolean]> {
     const { store, host } = this.#machinery;
-    if (store.get(id) === undefined) return;
-    store.update(id, (record): VmRecord => {
-      if (record.owner?.pid !== host.processes.self.pid) return record;
-      const { owner: _owner, ...rest } = record;
-      return rest;
-    });
+    const spec = parseVmSpec(input, this.#defaults);
+    const idempotency = key === undefined ? undefined : toIdempotency(key, spec);
+    const find = () => (idempotency === undefined ? undefined : findMade(store, idempotency));
+    const made = find();
+    if (made !== undefined) return [this.#vm(made), false];
+    const id = spec.id ?? generateVmId(host.clock.nowNanoseconds());
+    try {
+      await make({ ...spec, id }, idempotency);
+      return [this.#vm(id), true];
+    } catch (error) {
+      const meanwhile = isWarderError(error) && error.cause instanceof MadeMeanwhile ? find() : undefined;
+      if (meanwhile === undefined) throw WarderError.from(error, "internal", `making the VM ${id}`);
+      return [this.#vm(meanwhile), false];
+    }
   }
+}
+
+/** Whether the call that made a VM did not get so far as to run it. */
+function neverRan({ state, incarnation, history }: VmRecord): boolean {
+  return incarnation <= 1 && history.length === 0 && ["created", "starting", "failed"].includes(state);
 }
 
 function parseId(id: string): VmId {

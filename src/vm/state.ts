@@ -23,7 +23,7 @@ export const transitions: Readonly<Record<VmState, readonly VmStateOrRemoved[]>>
   starting: ["running", "stopping", "exited", "failed", "restarting", "removed"],
   running: ["paused", "stopping", "exited", "restarting"],
   paused: ["running", "stopping", "exited", "restarting"],
-  stopping: ["exited", "restarting", "removed"],
+  stopping: ["exited", "failed", "restarting", "removed"],
   exited: ["starting", "removed"],
   failed: ["starting", "removed"],
   restarting: ["starting", "exited", "failed"],

@@ -95,7 +95,7 @@ function standInVm(input: VmSpecInput, child: ChildProcess, removed: string[]): 
         child.kill(method === "sigterm" ? "SIGTERM" : "SIGKILL");
         return undefined;
       };
-      return shutDown(realClock, ladder, { ended, apply }, signal);
+      return shutDown(realClock, ladder, { ended, apply }, { signal });
     },
     remove: async () => void removed.push(id),
     prove: async () => judgeIsolation("strict", []),

@@ -16,6 +16,12 @@ export const announce: Step<StartContext> = {
       return { ...record, state: "running", process, isolation, startedAt };
     });
   },
+  undo({ machinery, record }) {
+    if (record === undefined) return;
+    machinery.store.update(record.id, (current) =>
+      current.state === "running" ? { ...current, state: "stopping" } : current,
+    );
+  },
 };
 
 function stoppedMeanwhile(id: string): WarderError {

@@ -5,35 +5,44 @@ import { WarderError } from "../../vm/error.ts";
 import type { VmRecord } from "../../vm/record.ts";
 import { hasEnded } from "../../vm/state.ts";
 import type { Step } from "../engine.ts";
+import { keepKey } from "../idempotency.ts";
 import { ledgerOf } from "../plan.ts";
 import { withRestingIds } from "../quarantine.ts";
 import type { StartContext } from "../start-context.ts";
+import { renewRecord } from "./renew.ts";
 
 /** Writes down the VM, its leases and everything that is about to be made, in one transaction. */
 export const reserve: Step<StartContext> = {
   name: "reserve",
   async run(context) {
-    const { machinery, plan } = context;
     if (context.record !== undefined) return;
-    refuseOccupied(context);
-    const { store, host } = machinery;
-    context.record = await withRestingIds(machinery, () =>
-      store.transaction(() => {
-        const draft = draftRecord(context, { uid: 0, gid: 0 });
-        store.add(draft);
-        const user = leaseUser(context);
-        context.user = user;
-        store.enter(plan.id, ledgerOf(plan));
-        return store.update(plan.id, (record) => ({ ...record, ...user, owner: host.processes.self }));
-      }),
+    const { renewal } = context;
+    if (renewal === undefined) refuseKnown(context);
+    refuseForeign(context);
+    context.record = await withRestingIds(context.machinery, () =>
+      renewal === undefined ? addRecord(context) : renewRecord(context, renewal, () => leaseUser(context)),
     );
   },
   undo(context) {
-    if (context.record === undefined) return;
+    // A VM that was there before stays, as one whose start has failed: its driver writes that down.
+    if (context.record === undefined || context.renewal !== undefined) return;
     context.machinery.store.forget(context.plan.id);
     delete context.record;
   },
 };
+
+function addRecord(context: StartContext): VmRecord {
+  const { machinery, plan, idempotency } = context;
+  const { store, host } = machinery;
+  return store.transaction(() => {
+    store.add(draftRecord(context, { uid: 0, gid: 0 }));
+    if (idempotency !== undefined) keepKey(store, idempotency, plan.id);
+    const user = leaseUser(context);
+    context.user = user;
+    store.enter(plan.id, ledgerOf(plan));
+    return store.update(plan.id, (record) => ({ ...record, ...user, owner: host.processes.self }));
+  });
+}
 
 /** A record of a VM that is about to have its first run. */
 export function draftRecord(
@@ -81,11 +90,14 @@ export function leaseUser({ machinery, plan }: Pick<StartContext, "plan" | "mach
   }
 }
 
-/** What lies there already is somebody else's: it must be seen before it stands in our ledger. */
-function refuseOccupied({ machinery, plan }: StartContext): void {
-  const { host, store } = machinery;
-  const existing = store.get(plan.id);
+function refuseKnown({ machinery, plan }: StartContext): void {
+  const existing = machinery.store.get(plan.id);
   if (existing !== undefined && !hasEnded(existing.state)) throw taken(existing);
+}
+
+/** What lies there already is somebody else's: it must be seen before it stands in our ledger. */
+function refuseForeign({ machinery, plan }: StartContext): void {
+  const { host } = machinery;
   const { directory, alias, socket } = plan.layout;
   const occupied = [directory, alias, socket].filter((path) => host.files.inspect(path) !== undefined);
   if (occupied.length > 0) {

@@ -1,0 +1,29 @@
+import type { VmId } from "../vm/id.ts";
+import { Driver } from "./driver.ts";
+import type { Operations } from "./operations.ts";
+
+/** The drivers of one manager: one for each VM that it is asked about, or looks after, and for no longer than that. */
+export class Drivers {
+  readonly #operations: Operations;
+  readonly #drivers = new Map<VmId, Driver>();
+
+  constructor(operations: Operations) {
+    this.#operations = operations;
+  }
+
+  /** The driver of a VM. For one call: without a call and without a run of its VM, it makes room. */
+  of(id: VmId): Driver {
+    const existing = this.#drivers.get(id);
+    if (existing !== undefined) return existing;
+    const driver = new Driver(this.#operations, id, (idle) => {
+      if (this.#drivers.get(id) === idle) this.#drivers.delete(id);
+    });
+    this.#drivers.set(id, driver);
+    return driver;
+  }
+
+  /** Lets go of all VMs. They go on. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#drivers.values()].map((driver) => driver.close()));
+  }
+}
