@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import { detectCgroups } from "../../src/cgroup/detect.ts";
 import { openHost } from "../../src/host/real/host.ts";
+import { namespaceOf } from "../../src/network/allocate.ts";
 import type { Store } from "../../src/store/store.ts";
 
 /** Everything on a host that VMs of one chroot base and cgroup parent could leave behind. Comparable as a whole. */
@@ -18,6 +19,7 @@ export interface HostSnapshot {
 export interface SnapshotScope {
   readonly chrootBase: string;
   readonly parentCgroup: string;
+  /** Of the host's network namespaces those count that belong to VMs which this store has ever had. */
   readonly store?: Store;
 }
 
@@ -34,15 +36,18 @@ export function snapshotHost({ chrootBase, parentCgroup, store }: SnapshotScope)
       .readFileSync("/proc/self/mounts", "utf8")
       .split("\n")
       .filter((line) => line.includes(chrootBase)),
-    networkNamespaces: (fs.existsSync("/run/netns") ? fs.readdirSync("/run/netns") : []).filter(isOurs).sort(),
+    networkNamespaces: listNetworkNamespaces(store),
     ledger: (store?.ledger() ?? []).map(({ vmId, kind, name }) => `${vmId} ${kind} ${name}`),
     leases: store?.leases.count("uid") ?? 0,
   };
 }
 
-/** Tests of other files run at the same time; a VM's namespace begins like this. */
-function isOurs(namespace: string): boolean {
-  return namespace.startsWith("fc-");
+/** Tests of other files run at the same time, and namespaces are the whole host's. */
+function listNetworkNamespaces(store: Store | undefined): string[] {
+  const changes = store?.changes.read({ after: 0, limit: Number.MAX_SAFE_INTEGER }) ?? [];
+  const ours = new Set<string>(changes.map(({ id }) => namespaceOf(id).name));
+  const all = fs.existsSync("/run/netns") ? fs.readdirSync("/run/netns") : [];
+  return all.filter((name) => ours.has(name)).sort();
 }
 
 function listTree(top: string): string[] {

@@ -11,6 +11,8 @@ const SAID = new Set([
   "failureType",
   "cause",
   "errors",
+  "error",
+  "suppressed",
 ]);
 
 /**
@@ -45,6 +47,13 @@ function propertiesOf(error: Error): string[] {
   return rest.length === 0 ? [] : [inspect(Object.fromEntries(rest), { depth: 4 })];
 }
 
+/** What came together: of an error while something was disposed of, the error before it as well. */
 function gathered(error: Error): unknown[] {
+  if (isSuppressed(error)) return [error.suppressed, error.error];
   return error instanceof AggregateError ? error.errors : [];
+}
+
+/** By its name: on its way from the test's process to the runner's it has become an ordinary error. */
+function isSuppressed(error: Error): error is SuppressedError {
+  return error.name === "SuppressedError" && "suppressed" in error;
 }

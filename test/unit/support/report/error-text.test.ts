@@ -31,6 +31,17 @@ describe("describeError", () => {
     assert.match(text, /code: 'EBUSY'/);
   });
 
+  it("tells both errors where something could not be disposed of after the first", () => {
+    const suppressed = new SuppressedError(new Error("while disposing"), new Error("in the test"));
+    const crossed = Object.assign(new Error("dropped"), {
+      name: "SuppressedError",
+      error: 1,
+      suppressed: "in the test",
+    });
+    assert.match(describeError(suppressed), /together with: Error: in the test[\s\S]*with: Error: while disposing/);
+    assert.match(describeError(crossed), /together with: in the test\ntogether with: 1$/);
+  });
+
   it("leaves out the frames of the runtime", () => {
     const error = new Error("no");
     error.stack = "Error: no\n    at test (file:///a.ts:1:1)\n    at Test.run (node:internal/test:1:1)";
