@@ -24,7 +24,7 @@ export interface ListenRequest {
 
 /** A socket that is listened on. */
 export interface Listening {
-  /** Takes no more connections and removes the socket's name; those that there are go on. */
+  /** Takes no more connections and removes the socket's name; those that there are go on. Repeating it does nothing. */
   close(): void;
 }
 

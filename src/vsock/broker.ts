@@ -3,34 +3,19 @@ import type { Host } from "../host/host.ts";
 import { WarderError } from "../vm/error.ts";
 import type { VsockPortLimits, VsockSpec } from "../vm/vsock.ts";
 import type { VsockTarget } from "../vm/vsock-target.ts";
+import {
+  CONNECT_TIMEOUT_MS,
+  type ConnectOptions,
+  type OnConnection,
+  type VsockAccess,
+  type VsockListening,
+} from "./access.ts";
 import { Door } from "./door.ts";
 import { Gate, type GateCounts } from "./gate.ts";
 import { askForPort } from "./handshake.ts";
-import type { HalfClose } from "./limited-stream.ts";
 import { Passage } from "./passage.ts";
 import { ensureSocketDirectory, guestSocket, socketDirectory, type VsockPlace } from "./place.ts";
 import { relay } from "./relay.ts";
-
-/** How a connection to the guest is made. */
-export interface ConnectOptions {
-  /** Most milliseconds until the guest has accepted, the wait for a place within the limits included. Default 10 000. */
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
-  /**
-   * What ending the stream's writing side does: `hold` (default) leaves the connection open until the guest ends it;
-   * `pass` tells Firecracker, which ends both directions, and with them an answer that is under way.
-   */
-  readonly halfClose?: HalfClose;
-}
-
-/** A port that is open to the guest. */
-export interface VsockListening {
-  /** Closes the port. Connections that there are go on. Repeating it does nothing. */
-  close(): void;
-}
-
-/** Gets each connection of the guest's. What it throws ends the connection. */
-export type OnConnection = (stream: Duplex) => void | Promise<void>;
 
 /** What has passed between a VM and its host. */
 export interface VsockStatistics extends GateCounts {
@@ -47,7 +32,6 @@ export interface BrokerOptions {
   readonly warn: (message: string, details: Readonly<Record<string, unknown>>) => void;
 }
 
-const CONNECT_TIMEOUT_MS = 10_000;
 const TARGET_TIMEOUT_MS = 5_000;
 const WARN_EVERY_MS = 10_000;
 
@@ -55,7 +39,7 @@ const WARN_EVERY_MS = 10_000;
  * All vsock connections of one VM, both ways. Nobody else touches its sockets: a port is closed unless it was opened
  * here, and every connection and every byte passes the limits of its port and of its VM.
  */
-export class VsockBroker implements Disposable {
+export class VsockBroker implements VsockAccess, Disposable {
   readonly #options: BrokerOptions;
   readonly #gate: Gate;
   readonly #portGates = new Map<string, Gate>();
@@ -79,13 +63,6 @@ export class VsockBroker implements Disposable {
       await this.listen(port, (stream) => this.#forward(stream, to), limits);
   }
 
-  /**
-   * Connects to a port of the guest's.
-   *
-   * @returns The connection; each direction ends by itself as far as Firecracker lets it (see
-   * {@link ConnectOptions.halfClose}).
-   * @throws {@link WarderError} `vsock-refused`, `vsock-limit`, `deadline-exceeded`, `aborted`, `process-stranger`.
-   */
   async connect(port: number, options: ConnectOptions = {}): Promise<Duplex> {
     const doing = `connecting to vsock port ${port} of ${this.#options.place.id}`;
     const passage = Passage.enter(this.#gatesOf("guest", port), () => this.#onLeft());
@@ -101,11 +78,6 @@ export class VsockBroker implements Disposable {
     }
   }
 
-  /**
-   * Opens a port of the host's to the guest.
-   *
-   * @throws {@link WarderError} `vsock-port-taken`.
-   */
   async listen(port: number, onConnection: OnConnection, limits: VsockPortLimits = {}): Promise<VsockListening> {
     if (this.#doors.has(port)) throw taken(this.#options.place.id, port);
     const { host, place } = this.#options;
@@ -127,7 +99,7 @@ export class VsockBroker implements Disposable {
       close();
       throw WarderError.from(error, "internal", `opening vsock port ${port} of the host to ${place.id}`);
     }
-    return { close };
+    return { close, closed: door.closed };
   }
 
   /** What has passed so far. */

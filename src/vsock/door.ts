@@ -34,11 +34,16 @@ export interface DoorOptions {
 export class Door {
   readonly #options: DoorOptions;
   readonly #closed = new AbortController();
+  /** Settles when the door is closed for good. */
+  readonly closed: Promise<void>;
   #listening: Listening | undefined;
   #isOpening = false;
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    this.closed = new Promise((resolve) => {
+      this.#closed.signal.addEventListener("abort", () => resolve(), { once: true });
+    });
   }
 
   /** Opens the door: the guest may connect from now on. */

@@ -8,11 +8,17 @@ import { toVmId } from "../../src/vm/id.ts";
 import { toHostPath } from "../../src/vm/path.ts";
 import { type VsockSpec, vsockSchema } from "../../src/vm/vsock.ts";
 import { VsockBroker } from "../../src/vsock/broker.ts";
+import { ControlServer } from "../../src/vsock/control-server.ts";
+import type { VsockPlace } from "../../src/vsock/place.ts";
+import { RemoteVsock } from "../../src/vsock/remote.ts";
 import { FakeVsock, type FakeVsockOptions } from "./fake-vsock.ts";
 
 /** A broker, and the stand-in of a guest. */
 export interface BrokerFixture extends AsyncDisposable {
   readonly broker: VsockBroker;
+  readonly control: ControlServer;
+  /** The broker as another process has it. */
+  readonly remote: RemoteVsock;
   readonly guest: FakeVsock;
   /** The VM's directory, with the jail's root in it. */
   readonly directory: string;
@@ -28,26 +34,32 @@ export async function openBroker(spec: object = {}, options: FakeVsockOptions = 
   fs.symlinkSync(`${directory}/root`, `${top}/r`);
   const warnings: string[] = [];
   const host = openHost();
+  const place: VsockPlace = {
+    id: toVmId("vm-1"),
+    directory: toHostPath(directory),
+    root: toHostPath(`${directory}/root`),
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+  };
   const broker = new VsockBroker({
     host,
-    place: {
-      id: toVmId("vm-1"),
-      directory: toHostPath(directory),
-      root: toHostPath(`${directory}/root`),
-      uid: process.getuid?.() ?? 0,
-      gid: process.getgid?.() ?? 0,
-    },
+    place,
     spec: vsockSchema.parse(spec) as VsockSpec,
     warn: (_message, details) => void warnings.push(String(details.error)),
   });
   const guest = await FakeVsock.open(`${top}/r/v.sock`, options);
   await broker.open();
+  const control = new ControlServer(host, place, broker);
+  await control.open();
   return {
     broker,
+    control,
+    remote: new RemoteVsock(host, place),
     guest,
     directory,
     warnings,
     async [Symbol.asyncDispose]() {
+      control.close();
       broker[Symbol.dispose]();
       await guest[Symbol.asyncDispose]();
       fs.rmSync(top, { recursive: true });

@@ -6,6 +6,7 @@ import * as fs from "node:fs";
  */
 export class DirectoryHandle implements Disposable {
   readonly #descriptor: number;
+  #isOpen = true;
 
   private constructor(descriptor: number) {
     this.#descriptor = descriptor;
@@ -22,7 +23,10 @@ export class DirectoryHandle implements Disposable {
     return `/proc/self/fd/${this.#descriptor}/${name}`;
   }
 
+  /** Closes it, once: its number may be another file's by the second time. */
   [Symbol.dispose](): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
     fs.closeSync(this.#descriptor);
   }
 }
