@@ -26,6 +26,11 @@ export interface Logger {
   readonly with: (details: Details) => Logger;
 }
 
+/** A log whose level can be set; also that of the logs made of it. */
+export interface SettableLogger extends Logger {
+  readonly setLevel: (level: LogLevel) => void;
+}
+
 /** How a log is kept. */
 export interface LoggerOptions {
   readonly level: LogLevel;
@@ -34,7 +39,7 @@ export interface LoggerOptions {
 }
 
 /** A log that writes to `destination`. */
-export function createLogger(options: LoggerOptions, destination: DestinationStream): Logger {
+export function createLogger(options: LoggerOptions, destination: DestinationStream): SettableLogger {
   const backend = pino(
     {
       level: options.level,
@@ -48,7 +53,10 @@ export function createLogger(options: LoggerOptions, destination: DestinationStr
   );
   const write = (severity: Severity, message: string, details: Details) =>
     backend[severity](details, presentableText(message));
-  return loggerOf(write, new WeakSet(), {});
+  const setLevel = (level: LogLevel) => {
+    backend.level = level;
+  };
+  return { ...loggerOf(write, new WeakSet(), {}), setLevel };
 }
 
 /** A log that nobody reads. */

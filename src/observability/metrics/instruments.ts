@@ -83,6 +83,11 @@ export function createInstruments(registry: Registry) {
       "Spans that did not reach the collector: it was not reachable, or refused them.",
       [],
     ),
+    logLinesDropped: counter(
+      "warder_log_lines_dropped_total",
+      "Lines of the log that could not be written in time, and are lost.",
+      [],
+    ),
     collectFailures: counter(
       "warder_collect_failures_total",
       "Times that the host could not be measured for a scrape, by error code.",

@@ -82,7 +82,7 @@ describe("metrics of the host", () => {
         metricsLines: { taken: 5, refused: 6 },
       }),
     );
-    assert.deepEqual(await matching(lines, /lease|remains|free|_lines/), [
+    assert.deepEqual(await matching(lines, /lease|remains|free|metrics_lines/), [
       'warder_leases_used{kind="uid"} 3',
       'warder_leases_resting{kind="uid"} 2',
       'warder_leases_total{kind="uid"} 100',

@@ -19,6 +19,8 @@ export interface MetricsOptions {
   readonly vmSeriesLimit?: number;
   /** Whether this process's own metrics (`process_…`, `nodejs_…`) are among them. Default true. */
   readonly ownProcess?: boolean;
+  /** Lines that the log could not take so far. */
+  readonly droppedLogLines?: () => number;
   /** Milliseconds on a clock that never jumps. */
   readonly now?: () => number;
 }
@@ -30,12 +32,14 @@ export class Metrics {
   readonly #host: HostSeries;
   readonly #vms: VmSeries;
   readonly #now: () => number;
+  readonly #droppedLogLines: () => number;
   #source: HostSource | undefined;
   #latest: Promise<string> = Promise.resolve("");
   #staleAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: MetricsOptions) {
     this.#now = options.now ?? (() => performance.now());
+    this.#droppedLogLines = options.droppedLogLines ?? (() => 0);
     this.instruments = createInstruments(this.registry);
     this.#host = new HostSeries(this.registry);
     this.#vms = new VmSeries(this.registry, options.vmSeriesLimit ?? VM_SERIES_LIMIT);
@@ -74,6 +78,8 @@ export class Metrics {
   }
 
   async #collect(): Promise<void> {
+    this.instruments.logLinesDropped.reset();
+    this.instruments.logLinesDropped.inc(this.#droppedLogLines());
     if (this.#source === undefined) return;
     try {
       const sample = this.#source.sample();

@@ -34,6 +34,7 @@ const QUEUE_LENGTH = 2_048;
 const BATCH_LENGTH = 512;
 const SEND_EVERY_MS = 2_000;
 const SEND_TIMEOUT_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 5_000;
 
 const kinds = { internal: SpanKind.INTERNAL, server: SpanKind.SERVER, client: SpanKind.CLIENT };
 const propagator = new W3CTraceContextPropagator();
@@ -72,8 +73,13 @@ export function createTracer(options: TracerOptions): Tracer {
       }
       return headers;
     },
-    // Spans that can not be sent are told of by the exporter; an end that waits for them has nothing to add.
-    close: () => provider.shutdown().catch(() => undefined),
+    async close() {
+      // What has just been done ends its span within this turn of the event loop.
+      await new Promise((resolve) => void setImmediate(resolve));
+      // Spans that can not be sent are told of by the exporter; an end does not wait for a collector that is gone.
+      const sent = provider.shutdown().catch(() => undefined);
+      await Promise.race([sent, new Promise((resolve) => void setTimeout(resolve, CLOSE_TIMEOUT_MS).unref())]);
+    },
   };
 }
 
