@@ -247,20 +247,24 @@ describe("the real Firecracker", requires("kvm", "real-binaries"), () => {
   it("answers a breach of protocol in a shape of its own, after which another connection is opened", async () => {
     const { child } = await startIdle();
     const socket = at("e2e-1.socket");
-    // A client that believes in another limit than Firecracker has.
-    const careless = new FirecrackerClient(host, { socket, version, bodyLimitBytes: 1 << 20 });
-    const error = await failure(careless.putMmds({ text: "a".repeat(60_000) }));
-    assert.equal(error.code, "api-protocol");
-    assert.match(error.why, /larger than the limit of 51200/);
-    assert.equal((await careless.instanceInfo()).id, "e2e-1");
-    careless.close();
-    // One that knows better than this release: DELETE came with 1.16.
+    // A client that knows better than this release: DELETE came with 1.16.
     const eager = new FirecrackerClient(host, { socket, version: parseVersion("1.16.1") ?? version });
     const refused = await failure(eager.unplug("drive", "a"));
     assert.equal(refused.code, version.minor < 16 ? "api-protocol" : "api-fault");
     assert.equal((await eager.instanceInfo()).id, "e2e-1");
     eager.close();
     assert.equal(child.exitCode, null);
+  });
+
+  it("answers a body that is too large in a shape of its own", async () => {
+    await startIdle();
+    // A client that believes in another limit than Firecracker has. What becomes of Firecracker is not looked at: 1.12.1
+    // goes on to answer the rest of the body, and now and then dies of SIGSYS as its seccomp filter meets the SIGPIPE.
+    const careless = new FirecrackerClient(host, { socket: at("e2e-1.socket"), version, bodyLimitBytes: 1 << 20 });
+    const error = await failure(careless.putMmds({ text: "a".repeat(60_000) }));
+    assert.equal(error.code, "api-protocol");
+    assert.match(error.why, /larger than the limit of 51200/);
+    careless.close();
   });
 
   it("would refuse what this release does not have, which the client says by name instead", async (context) => {
