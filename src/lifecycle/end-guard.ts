@@ -17,19 +17,21 @@ const END_GRACE_MS = STUCK_AFTER_MS + 500;
  * threads waiting for each other for ever (seen with 1.12.1: the main thread joins the API thread, which waits for the
  * main thread's answer). Its guest has ended by then, so nothing is lost by killing it.
  */
-export async function guardedEnd(
+export async function guardedEnd<Exit extends ProcessExit>(
   host: Host,
   process: ProcessIdentity,
-  ended: Promise<ProcessExit>,
+  ended: Promise<Exit>,
   log: Drain,
-): Promise<GuardedExit> {
+): Promise<Exit & GuardedExit> {
   const hang = watchForHang(host, process, ended, log);
+  // Where the end can not be seen, that is told below.
+  hang.catch(() => undefined);
   const exit = await ended;
   return { ...exit, hung: await hang };
 }
 
-/** An end, and whether it had to be helped along. */
-export interface GuardedExit extends ProcessExit {
+/** Whether an end had to be helped along. */
+export interface GuardedExit {
   readonly hung: boolean;
 }
 

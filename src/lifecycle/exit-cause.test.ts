@@ -12,6 +12,9 @@ const facts = (given: Partial<ExitFacts>): ExitFacts => ({
   ...given,
 });
 
+const killed = { code: null, signal: "SIGKILL" } as const;
+const unseen = { code: null, signal: null } as const;
+
 const cases: readonly (readonly [string, Partial<ExitFacts>, ExitCause, RegExp])[] = [
   ["a guest's reset", {}, "guest-ended", /exit status 0/],
   [
@@ -38,12 +41,59 @@ const cases: readonly (readonly [string, Partial<ExitFacts>, ExitCause, RegExp])
     /status 1/,
   ],
   ["a file size limit", { exit: { code: 151, signal: null } }, "firecracker-error", /SIGXFSZ/],
-  ["the cgroup's memory", { exit: { code: null, signal: "SIGKILL" }, oomKills: 1 }, "out-of-memory", /1 kill/],
+  ["the cgroup's memory", { exit: killed, oom: { kills: 1, limitHits: 4 } }, "out-of-memory", /1 kill.* 4 times/],
+  ["the cgroup's memory, status unseen", { exit: unseen, oom: { kills: 2, limitHits: 1 } }, "out-of-memory", /2 kill/],
   [
-    "the cgroup's memory, status unseen",
-    { exit: { code: null, signal: null }, oomKills: 2 },
-    "out-of-memory",
-    /2 kill/,
+    "the host's memory, by the VM's own counters",
+    { exit: killed, oom: { kills: 1, limitHits: 0 } },
+    "host-out-of-memory",
+    /0 times/,
+  ],
+  [
+    "the host's memory, by the kernel's log",
+    { exit: killed, oom: { kills: 1, limitHits: 9 }, oomKill: { scope: "host", text: "Out of memory: Killed" } },
+    "host-out-of-memory",
+    /Out of memory: Killed/,
+  ],
+  [
+    "the memory of a cgroup above, of which only the kernel's log tells",
+    { exit: killed, oomKill: { scope: "cgroup", text: "Memory cgroup out of memory: Killed" } },
+    "host-out-of-memory",
+    /Memory cgroup/,
+  ],
+  ["a filter's signal", { exit: { code: null, signal: "SIGSYS" } }, "seccomp", /SIGSYS/],
+  [
+    "a host that went down at once",
+    { exit: unseen, isBootedSince: true, isUnseen: true },
+    "host-reboot",
+    /booted since/,
+  ],
+  [
+    "a host that went down in order",
+    { exit: { code: null, signal: "SIGTERM" }, isBootedSince: true },
+    "host-reboot",
+    /SIGTERM/,
+  ],
+  [
+    "an end before the host went down",
+    { exit: { code: 0, signal: null }, isBootedSince: true },
+    "guest-ended",
+    /status 0/,
+  ],
+  [
+    "our SIGKILL before the host went down",
+    { exit: killed, isBootedSince: true, endedBy: "sigkill" },
+    "killed",
+    /sigkill/,
+  ],
+  ["a guest that was faster than our SIGTERM", { endedBy: "sigterm" }, "stopped", /by itself/],
+  ["a stranger who was faster than our SIGTERM", { exit: killed, endedBy: "sigterm" }, "killed-by-stranger", /sigterm/],
+  ["our SIGKILL, status unseen", { exit: unseen, endedBy: "sigkill", isUnseen: true }, "killed", /no manager looked/],
+  [
+    "an error in the way of a shutdown",
+    { exit: { code: 1, signal: null }, endedBy: "ctrl-alt-del" },
+    "firecracker-error",
+    /about to end it by ctrl-alt-del/,
   ],
   [
     "a hang after the guest's end",
@@ -76,7 +126,7 @@ describe("concludeExit()", () => {
     });
   }
   test("a guest can not make itself look killed for want of memory", () => {
-    assert.equal(concludeExit(facts({ oomKills: 3 })).cause, "guest-ended");
+    assert.equal(concludeExit(facts({ oom: { kills: 3, limitHits: 3 } })).cause, "guest-ended");
   });
   test("evidence holds nothing that could drive a terminal", () => {
     const { evidence } = concludeExit(

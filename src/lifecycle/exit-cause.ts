@@ -1,7 +1,9 @@
+import type { OomCounts } from "../cgroup/oom.ts";
 import { type LogEvent, parseLogLine, recogniseConsoleLine, recogniseMessage } from "../firecracker/log-line.ts";
 import type { ExitCause, VmExit } from "../vm/exit.ts";
 import type { ProcessExit } from "../vm/process.ts";
 import type { ShutdownMethod } from "../vm/shutdown.ts";
+import type { OomKill } from "./kernel-log.ts";
 
 /** What is known when a VM has ended. */
 export interface ExitFacts {
@@ -13,10 +15,16 @@ export interface ExitFacts {
   readonly log: string;
   /** Newest output of the guest's serial port. */
   readonly console: string;
-  /** The rung that ended it, where this manager shut it down. */
+  /** The rung that was climbed last, where a manager shut it down. */
   readonly endedBy?: ShutdownMethod;
-  /** Times that the kernel killed something in the VM's cgroup for want of memory. */
-  readonly oomKills?: number;
+  /** What the VM's cgroup counted of want of memory. */
+  readonly oom?: OomCounts;
+  /** What the kernel's log says of the process. */
+  readonly oomKill?: OomKill;
+  /** The host has been booted since. */
+  readonly isBootedSince?: boolean;
+  /** It ended while no manager looked after it. */
+  readonly isUnseen?: boolean;
 }
 
 /** Exit statuses of Firecracker's own, as 1.12 to 1.16 define them (`src/vmm/src/lib.rs`, `FcExitCode`). */
@@ -35,8 +43,10 @@ const signalStatuses: Readonly<Record<number, string>> = {
  * and that before the console, which is the guest's to write.
  */
 export function concludeExit(facts: ExitFacts): VmExit {
+  const { exit, at, isUnseen } = facts;
   const { cause, evidence } = conclude(facts);
-  return { code: facts.exit.code, signal: facts.exit.signal, at: facts.at, cause, evidence };
+  const unseen = isUnseen === true ? ["it ended while no manager looked after it"] : [];
+  return { code: exit.code, signal: exit.signal, at, cause, evidence: [...evidence, ...unseen] };
 }
 
 interface Conclusion {
@@ -46,32 +56,74 @@ interface Conclusion {
 
 /** The rules, most certain first: the kernel, then us, then the exit status, then Firecracker's log, then the guest. */
 function conclude(facts: ExitFacts): Conclusion {
-  return outOfMemory(facts) ?? endedByUs(facts) ?? endedBySignal(facts) ?? endedByStatus(facts) ?? saidByLog(facts);
+  const said = outOfMemory(facts) ?? endedByReboot(facts) ?? endedHanging(facts) ?? endedByUs(facts);
+  return said ?? whileStopping(facts, endedBySignal(facts) ?? endedByStatus(facts) ?? saidByLog(facts));
 }
 
-function outOfMemory({ oomKills = 0, exit }: ExitFacts): Conclusion | undefined {
-  if (oomKills === 0 || (exit.signal !== "SIGKILL" && exit.code !== null)) return undefined;
-  return { cause: "out-of-memory", evidence: [`the kernel counted ${oomKills} kill(s) in the VM's cgroup`] };
+/** The kernel's log tells whose memory was short; without it, whether the VM's own limit was ever met. */
+function outOfMemory({ oom, oomKill, exit }: ExitFacts): Conclusion | undefined {
+  if (exit.signal !== "SIGKILL" && !isUnknown(exit)) return undefined;
+  const { kills = 0, limitHits = 0 } = oom ?? {};
+  if (oomKill === undefined && kills === 0) return undefined;
+  const isOwn = limitHits > 0 && (oomKill === undefined || oomKill.scope === "cgroup");
+  const evidence = [
+    ...(kills > 0
+      ? [`the kernel counted ${kills} kill(s) in the VM's cgroup, whose limit was met ${limitHits} times`]
+      : []),
+    ...(oomKill === undefined ? [] : [oomKill.text]),
+  ];
+  return { cause: isOwn ? "out-of-memory" : "host-out-of-memory", evidence };
 }
 
-function endedByUs({ hung, endedBy, log }: ExitFacts): Conclusion | undefined {
-  if (hung === true) {
-    const evidence = [
-      ...linesWith(log, "Vmm is stopping"),
-      "Firecracker hung at its end, and was killed by this manager",
-    ];
-    return { cause: "guest-ended", evidence };
-  }
+/** A host that goes down in order ends everything by signals; one that does not leaves no status. */
+function endedByReboot({ isBootedSince, exit, endedBy }: ExitFacts): Conclusion | undefined {
+  if (isBootedSince !== true) return undefined;
+  const isByShutdown = endedBy === undefined && (exit.signal === "SIGTERM" || exit.signal === "SIGKILL");
+  if (!isUnknown(exit) && !isByShutdown) return undefined;
+  const signal = exit.signal === null ? [] : [`ended by ${exit.signal}, as when a host goes down`];
+  return { cause: "host-reboot", evidence: [...signal, "the host has been booted since"] };
+}
+
+function endedHanging({ hung, log }: ExitFacts): Conclusion | undefined {
+  if (hung !== true) return undefined;
+  const evidence = [
+    ...linesWith(log, "Vmm is stopping"),
+    "Firecracker hung at its end, and was killed by this manager",
+  ];
+  return { cause: "guest-ended", evidence };
+}
+
+/** What a rung does to the process, as far as the exit status tells: an end of another kind was not the rung's. */
+function endedByUs({ endedBy, exit }: ExitFacts): Conclusion | undefined {
   if (endedBy === undefined) return undefined;
-  const cause = endedBy === "ctrl-alt-del" ? "stopped" : "killed";
-  return { cause, evidence: [`ended by a manager with ${endedBy}`] };
+  const evidence = [`ended by a manager with ${endedBy}`];
+  if (isUnknown(exit)) return { cause: endedBy === "ctrl-alt-del" ? "stopped" : "killed", evidence };
+  if (exit.code === 0 && endedBy === "ctrl-alt-del") return { cause: "stopped", evidence };
+  if (exit.code === 0) return { cause: "stopped", evidence: [`ended by itself, while a manager tried ${endedBy}`] };
+  const sent = { "ctrl-alt-del": undefined, sigterm: "SIGTERM", sigkill: "SIGKILL" }[endedBy];
+  return exit.signal !== null && exit.signal === sent ? { cause: "killed", evidence } : undefined;
 }
 
-function endedBySignal({ exit: { signal } }: ExitFacts): Conclusion | undefined {
+/** An end of its own that came in a shutdown's way is told as both. */
+function whileStopping({ endedBy }: ExitFacts, { cause, evidence }: Conclusion): Conclusion {
+  return {
+    cause,
+    evidence: endedBy === undefined ? evidence : [...evidence, `a manager was about to end it by ${endedBy}`],
+  };
+}
+
+function endedBySignal({ exit: { signal }, log }: ExitFacts): Conclusion | undefined {
   if (signal === null) return undefined;
+  // Of a filter that kills, as one of a user's own may; Firecracker's own ends by a status.
+  if (signal === "SIGSYS") return { cause: "seccomp", evidence: ["ended by SIGSYS"] };
   // Firecracker ends itself so where it panics.
-  if (signal === "SIGABRT") return { cause: "firecracker-error", evidence: ["ended by SIGABRT, as by a panic"] };
+  if (signal === "SIGABRT")
+    return { cause: "firecracker-error", evidence: ["ended by SIGABRT, as by a panic", ...linesWith(log, "panicked")] };
   return { cause: "killed-by-stranger", evidence: [`ended by ${signal}, which no manager sent`] };
+}
+
+function isUnknown({ code, signal }: ProcessExit): boolean {
+  return code === null && signal === null;
 }
 
 function endedByStatus({ exit: { code }, log }: ExitFacts): Conclusion | undefined {

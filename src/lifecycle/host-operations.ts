@@ -2,11 +2,13 @@ import type { FirecrackerClient } from "../firecracker/client.ts";
 import { WarderError } from "../vm/error.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { killLadder, type ShutdownLadder, type ShutdownOutcome } from "../vm/shutdown.ts";
-import { adoptVm, hasLivingOwner, isStillRunning, settle } from "./adopt.ts";
+import { adoptVm, hasLivingOwner } from "./adopt.ts";
 import { connectApi } from "./api.ts";
+import { isStillRunning, refuseStranger } from "./identity.ts";
 import type { Machinery } from "./machinery.ts";
 import type { Operations, Power } from "./operations.ts";
 import { outputPaths } from "./output-files.ts";
+import { settle } from "./reconcile.ts";
 import { removeObjects } from "./remove.ts";
 import type { ShutdownOptions } from "./shutdown.ts";
 import { startVm } from "./start.ts";
@@ -76,8 +78,8 @@ async function stopForOwner(
   options: ShutdownOptions,
 ): Promise<ShutdownOutcome> {
   const { host } = machinery;
-  const { process } = record;
-  if (process === undefined || !isStillRunning(machinery, record)) return { endedBy: undefined, rungs: [] };
+  const process = refuseStranger(machinery, record, `stopping ${record.id}`);
+  if (process === undefined) return { endedBy: undefined, rungs: [] };
   const client = connectApi(host, record);
   const over = new AbortController();
   try {

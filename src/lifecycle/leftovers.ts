@@ -2,8 +2,8 @@ import type { Hierarchy } from "../cgroup/detect.ts";
 import type { Host } from "../host/host.ts";
 import { type HostPath, toHostPath } from "../vm/path.ts";
 import type { VmRecord } from "../vm/record.ts";
-import { type Due, dueOf, reconcile } from "./adopt.ts";
 import type { Machinery } from "./machinery.ts";
+import { type Due, dueOf, reconcile } from "./reconcile.ts";
 import { pathsOf } from "./remove.ts";
 
 /** Something that lies on the host and belongs to no VM that runs. */

@@ -1,4 +1,4 @@
-import type { BoundedFile } from "../host/host.ts";
+import type { BoundedFile, Host } from "../host/host.ts";
 import type { VmId } from "../vm/id.ts";
 import { type HostPath, toHostPath } from "../vm/path.ts";
 import type { LifecycleSettings, Machinery } from "./machinery.ts";
@@ -26,4 +26,20 @@ export function outputFiles(machinery: Machinery, id: VmId): Record<"console" | 
     log: host.files.openBounded(paths.log, settings.logLimitBytes),
     metrics: host.files.openBounded(paths.metrics, METRICS_LIMIT_BYTES),
   };
+}
+
+/** As much of the newest output tells why a VM ended. */
+const TAIL_BYTES = 8 * 1024;
+
+/** The end of the kept output of a VM, as text; empty where there is none. Untrusted. */
+export function readTail(host: Host, settings: LifecycleSettings, id: VmId, kind: "console" | "log"): string {
+  const path = outputPaths(settings, id)[kind];
+  const newest = host.files.inspect(path);
+  if (newest?.kind !== "file") return "";
+  const reader = host.files.openReader(path);
+  try {
+    return Buffer.from(reader.read(Math.max(0, newest.size - TAIL_BYTES), TAIL_BYTES)).toString("utf8");
+  } finally {
+    reader.close();
+  }
 }

@@ -1,4 +1,8 @@
+import type { Host } from "../host/host.ts";
+import { exitFileOf } from "../jailer/launch.ts";
 import { WarderError } from "../vm/error.ts";
+import type { ProcessExit, ProcessIdentity } from "../vm/process.ts";
+import type { JailLayout } from "../vm/record.ts";
 import type { StartContext } from "./start-context.ts";
 
 /** SIGKILL of a VM with a GiB of memory is reaped in 17 ms; a machine under load may take its time. */
@@ -25,6 +29,82 @@ export async function endProcess(context: StartContext): Promise<void> {
     deadline.addEventListener("abort", () => reject(stuck(plan.id, launch.child.pid)), { once: true });
   });
   await Promise.race([Promise.all(gone), late]);
+}
+
+/**
+ * Kills processes that are known to be a VM's, and waits until they are gone.
+ *
+ * @throws {@link WarderError} `process-stuck`.
+ */
+export async function killAndWait(host: Host, id: string, processes: readonly ProcessIdentity[]): Promise<void> {
+  for (const identity of processes) host.processes.signal(identity, "SIGKILL");
+  for (const identity of processes) {
+    const deadline = AbortSignal.timeout(KILL_TIMEOUT_MS);
+    await host.processes.waitForEnd(identity, deadline).catch((error: unknown) => {
+      throw deadline.aborted ? stuck(id, identity.pid) : error;
+    });
+  }
+}
+
+/** Some microseconds pass between a process's end and its exit status being written down; more on a busy machine. */
+const EXIT_FILE_TIMEOUT_MS = 1_000;
+const LOOK_AGAIN_MS = 5;
+
+/** A process that is nobody's child is looked at so often, where nothing else tells of its end. */
+const QUIET_POLL_MS = 5_000;
+/** Once its output has ended, its own end is near. */
+const NEAR_POLL_MS = 5;
+
+/**
+ * The end of a process that this process did not start, with its status where that was written down. The end of its
+ * output tells of it at once; as a process may close its output and live on, it is looked at too.
+ *
+ * @param outputEnded - Settles when nobody has the VM's console open for writing any more.
+ */
+export async function endOfOther(
+  host: Host,
+  { process, layout }: { readonly process: ProcessIdentity; readonly layout: JailLayout },
+  outputEnded: Promise<void>,
+  signal: AbortSignal,
+): Promise<ProcessExit & { readonly at?: number }> {
+  while (host.processes.isAlive(process) && !(await settlesWithin(host, outputEnded, QUIET_POLL_MS, signal)));
+  for (let pollMs = NEAR_POLL_MS; host.processes.isAlive(process); pollMs = Math.min(2 * pollMs, QUIET_POLL_MS)) {
+    await host.clock.sleep(pollMs, signal);
+  }
+  return recordedExit(host, layout, process);
+}
+
+/** Whether something settles in time; throws the signal's reason. */
+async function settlesWithin(
+  host: Host,
+  work: Promise<void>,
+  milliseconds: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const over = new AbortController();
+  try {
+    const late = host.clock.sleep(milliseconds, AbortSignal.any([over.signal, signal])).then(() => false);
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    over.abort();
+  }
+}
+
+/** The exit status of a process that has ended, as it was written down; unknown where it was not, within a second. */
+export async function recordedExit(
+  host: Host,
+  layout: JailLayout,
+  { pid, bootId }: ProcessIdentity,
+): Promise<ProcessExit & { readonly at?: number }> {
+  // After a boot nobody is there any more who could be about to write it.
+  const timeoutMs = bootId === host.processes.self.bootId ? EXIT_FILE_TIMEOUT_MS : 0;
+  const until = host.clock.monotonic() + timeoutMs;
+  for (;;) {
+    const exit = host.processes.exitOf(exitFileOf(layout), pid);
+    if (exit !== undefined) return exit;
+    if (host.clock.monotonic() >= until) return { code: null, signal: null };
+    await host.clock.sleep(LOOK_AGAIN_MS);
+  }
 }
 
 function stuck(id: string, pid: number): WarderError {

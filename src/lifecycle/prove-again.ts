@@ -1,5 +1,5 @@
 import type { FirecrackerClient } from "../firecracker/client.ts";
-import { type PhaseProof, proveHeld, proveRunning, reportIsolation } from "../isolation/prove.ts";
+import { controlNames, type PhaseProof, proveHeld, proveRunning, reportIsolation } from "../isolation/prove.ts";
 import type { WantedIsolation } from "../isolation/wanted.ts";
 import { WarderError } from "../vm/error.ts";
 import type { IsolationReport } from "../vm/isolation.ts";
@@ -10,12 +10,28 @@ import { connectApi } from "./api.ts";
 import type { Machinery } from "./machinery.ts";
 
 /**
- * What a start knew of its jail before anything untrusted ran. Only the process that started the VM has it: which file
- * was which can not be found out afterwards.
+ * What a start knew of its jail before anything untrusted ran: which file was which can not be found out afterwards, so
+ * it is kept.
  */
 export interface StartProof {
   readonly wanted: WantedIsolation;
   readonly held: PhaseProof;
+}
+
+const WANTED = "wanted-isolation";
+
+/** Keeps what a start asked for, for whoever proves the VM's isolation later. */
+export function keepWanted({ store }: Pick<Machinery, "store">, wanted: WantedIsolation): void {
+  store.keepDocument(wanted.id, WANTED, wanted);
+}
+
+/** What was kept of a VM's start; `undefined` where it did not get so far as to be proven. */
+export function keptProof({ store }: Pick<Machinery, "store">, record: VmRecord): StartProof | undefined {
+  const wanted = store.document(record.id, WANTED) as WantedIsolation | undefined;
+  if (wanted === undefined || record.isolation === undefined) return undefined;
+  const controls = record.isolation.controls.filter(({ phase }) => phase === "held");
+  const unread = controlNames(wanted, "held").filter((name) => !controls.some((control) => control.name === name));
+  return { wanted, held: { phase: "held", vanished: unread.length > 0, controls, unread } };
 }
 
 /**

@@ -4,6 +4,7 @@ import type { ProcessIdentity } from "../vm/process.ts";
 import type { VmRecord } from "../vm/record.ts";
 import type { ShutdownLadder, ShutdownMethod, ShutdownOutcome } from "../vm/shutdown.ts";
 import { isLive } from "../vm/state.ts";
+import { refuseStranger, signalVm } from "./identity.ts";
 import type { Machinery } from "./machinery.ts";
 import { type ShutdownOptions, shutDown } from "./shutdown.ts";
 
@@ -18,7 +19,7 @@ export interface Stoppable {
  * Climbs a shutdown ladder on a VM. Each rung is written down before it acts, so that whoever notices the end, in
  * whatever process, knows who caused it.
  *
- * @throws {@link WarderError} `process-stuck` where the last rung did not help either.
+ * @throws {@link WarderError} `process-stuck` where the last rung did not help either; `process-stranger`.
  */
 export async function climbDown(
   machinery: Machinery,
@@ -29,13 +30,14 @@ export async function climbDown(
   const { host } = machinery;
   const { process, id } = vm.record;
   if (process === undefined) throw new TypeError(`${id} has no process to end`);
+  refuseStranger(machinery, vm.record, `stopping ${id}`);
   const wasPaused = machinery.store.get(id)?.state === "paused";
   const apply = async (method: ShutdownMethod, within: AbortSignal): Promise<string | undefined> => {
     const skipped = whyNot(method, vm, wasPaused);
     if (skipped !== undefined) return skipped;
     enterRung(machinery, id, method);
     if (method === "ctrl-alt-del") await vm.client?.sendCtrlAltDel({ signal: within });
-    else host.processes.signal(process, method === "sigterm" ? "SIGTERM" : "SIGKILL");
+    else signalVm(machinery, vm.record, method === "sigterm" ? "SIGTERM" : "SIGKILL");
     return undefined;
   };
   const outcome = await shutDown(host.clock, ladder, { ended: vm.ended, apply }, options);

@@ -1,12 +1,11 @@
-import { readUsage } from "../cgroup/usage.ts";
 import type { FirecrackerClient } from "../firecracker/client.ts";
 import { messageOf, WarderError } from "../vm/error.ts";
 import type { VmExit } from "../vm/exit.ts";
 import type { ProcessExit } from "../vm/process.ts";
 import { type VmRecord, withoutOwner } from "../vm/record.ts";
 import type { ShutdownLadder, ShutdownOutcome } from "../vm/shutdown.ts";
+import { concludeEnd } from "./conclude-end.ts";
 import { enterEnd } from "./ending.ts";
-import { concludeExit } from "./exit-cause.ts";
 import type { Machinery } from "./machinery.ts";
 import type { StartProof } from "./prove-again.ts";
 import { removeObjects } from "./remove.ts";
@@ -17,12 +16,15 @@ import { climbDown } from "./stop.ts";
 /** After the process's end its FIFOs have only what is in them left: microseconds of reading. */
 const DRAIN_TIMEOUT_MS = 1_000;
 
+/** The end of a process, with what is known of it. */
+type SeenExit = ProcessExit & { readonly hung?: boolean; readonly at?: number };
+
 /** What a supervision is made from: a VM that runs, and the ends of its FIFOs. */
 export interface Supervised {
   readonly record: VmRecord;
   readonly drains: Drains;
   /** Settles when the process has ended, with its status where this process is its parent. */
-  readonly ended: Promise<ProcessExit & { readonly hung?: boolean }>;
+  readonly ended: Promise<SeenExit>;
   readonly client: FirecrackerClient | undefined;
   /** Lets this process end although the VM runs. Absent where the VM is not its child. */
   readonly unref?: () => void;
@@ -87,18 +89,17 @@ export class Supervision {
     return this.#finish(exit);
   }
 
-  async #finish(exit: ProcessExit & { readonly hung?: boolean }): Promise<VmExit> {
+  async #finish(exit: SeenExit): Promise<VmExit> {
     const { record, drains, client } = this.#supervised;
     client?.close();
     await this.#drained();
-    const concluded = concludeExit({
-      exit,
-      ...(exit.hung === undefined ? {} : { hung: exit.hung }),
-      at: this.#machinery.host.clock.now(),
+    const { code, signal, hung, at } = exit;
+    const concluded = await concludeEnd(this.#machinery, record, {
+      exit: { code, signal },
+      ...(hung === undefined ? {} : { hung }),
+      ...(at === undefined ? {} : { at }),
       log: drains.log.tail,
       console: drains.console.tail,
-      ...this.#endedBy(),
-      ...this.#oomKills(),
     });
     await this.#detach();
     // First the cause, which is known only here, then the removal, which anybody can finish.
@@ -131,16 +132,5 @@ export class Supervision {
       this.#machinery.host.clock.sleep(DRAIN_TIMEOUT_MS, timeout.signal).catch(() => undefined),
     ]);
     timeout.abort();
-  }
-
-  #endedBy(): { endedBy?: NonNullable<VmRecord["endedBy"]> } {
-    const endedBy = this.#machinery.store.get(this.#supervised.record.id)?.endedBy;
-    return endedBy === undefined ? {} : { endedBy };
-  }
-
-  #oomKills(): { oomKills?: number } {
-    const { cgroup } = this.#supervised.record;
-    const oomKills = cgroup === undefined ? undefined : readUsage(this.#machinery.host, cgroup).oomKills;
-    return oomKills === undefined ? {} : { oomKills };
   }
 }

@@ -7,7 +7,9 @@ import type { ProcessExit } from "./process.ts";
  * - `guest-panic`: it did so after a kernel panic; `guest-crash`: its CPU gave up (a triple fault).
  * - `stopped`: at a manager's request, by the guest itself; `killed`: by a manager's signal.
  * - `killed-by-stranger`: by a signal that no manager sent.
- * - `firecracker-error`, `seccomp`, `out-of-memory`: by Firecracker, its system call filter, or the kernel.
+ * - `firecracker-error`, `seccomp`: by Firecracker, or its system call filter.
+ * - `out-of-memory`: by the kernel, as the VM met its own limit; `host-out-of-memory`: as the host, or a cgroup above the
+ *   VM's, had none left.
  * - `start-failed`: it never came to run; `host-reboot`: with its host; `unknown`: nobody saw it and nothing tells.
  */
 export type ExitCause =
@@ -20,6 +22,7 @@ export type ExitCause =
   | "firecracker-error"
   | "seccomp"
   | "out-of-memory"
+  | "host-out-of-memory"
   | "start-failed"
   | "host-reboot"
   | "unknown";

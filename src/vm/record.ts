@@ -81,6 +81,10 @@ export interface VmRecord {
   readonly cgroup?: CgroupPlacement;
   /** The Firecracker process, once it is known. */
   readonly process?: ProcessIdentity;
+  /** Which directory the jail's root is, whatever lies at its path later: taken when it was made. */
+  readonly rootIdentity?: { readonly device: number; readonly inode: number };
+  /** The process with the recorded pid and start time is not the VM's all the same: why, and when that was found. */
+  readonly stranger?: { readonly why: string; readonly at: number };
   /** The manager process that supervises the VM; absent once it has let go. */
   readonly owner?: ProcessIdentity;
   readonly isolation?: IsolationReport;

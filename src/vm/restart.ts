@@ -50,6 +50,7 @@ const failures: Readonly<Record<ExitCause, boolean>> = {
   "firecracker-error": true,
   seccomp: true,
   "out-of-memory": true,
+  "host-out-of-memory": true,
   "start-failed": true,
   "host-reboot": true,
   unknown: true,

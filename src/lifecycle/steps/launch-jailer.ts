@@ -10,7 +10,8 @@ import { Drain } from "../drain.ts";
 import { guardedEnd } from "../end-guard.ts";
 import type { Step } from "../engine.ts";
 import { outputFiles, outputPaths } from "../output-files.ts";
-import { endProcess } from "../process-end.ts";
+import { endOfOther, endProcess } from "../process-end.ts";
+import { keepWanted } from "../prove-again.ts";
 import { need, type StartContext } from "../start-context.ts";
 import { wantedIsolation } from "../wanted.ts";
 
@@ -113,10 +114,14 @@ function endOf(context: StartContext): Promise<ProcessExit> {
 function followProcess(context: StartContext): void {
   const { host } = context.machinery;
   const process = need(context, "process");
+  const { layout, spec } = context.plan;
   const forever = new AbortController().signal;
-  const ended = context.plan.spec.newPidNamespace
-    ? host.processes.waitForEnd(process, forever).then((): ProcessExit => ({ code: null, signal: null }))
-    : need(context, "ended");
+  const endOfIt = () => endOfOther(host, { process, layout }, need(context, "drains").console.ended, forever);
+  const isUnknown = ({ code, signal }: ProcessExit) => code === null && signal === null;
+  // Whoever tells of children may have been killed: then the child is looked after as another's.
+  const ended = spec.newPidNamespace
+    ? endOfIt()
+    : need(context, "ended").then((exit) => (isUnknown(exit) ? endOfIt() : exit));
   context.ended = guardedEnd(host, process, ended, need(context, "drains").log).then((exit) => {
     context.exit = exit;
     return exit;
@@ -131,10 +136,13 @@ function prepareMeanwhile(context: StartContext): void {
   if (identity !== undefined && !plan.spec.newPidNamespace) recordProcess(context, identity);
   if (plan.spec.jailed) linkJail(machinery.host, plan.layout, plan.cgroup?.placement);
   context.wanted = wantedIsolation(context);
+  keepWanted(machinery, context.wanted);
 }
 
 function recordProcess(context: StartContext, process: ProcessIdentity): void {
-  context.record = context.machinery.store.update(context.plan.id, (record) => ({ ...record, process }));
+  const { machinery, plan, rootIdentity } = context;
+  const root = rootIdentity === undefined ? {} : { rootIdentity };
+  context.record = machinery.store.update(plan.id, (record) => ({ ...record, process, ...root }));
 }
 
 /** The log line that operators of seed-era managers know, with its fields. */

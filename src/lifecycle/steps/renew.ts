@@ -38,7 +38,8 @@ interface NewRun {
 
 /** The record at the begin of another run: what was of the last one is history. Pure. */
 export function renewedRecord(record: VmRecord, { plan, user, renewal, owner }: NewRun): VmRecord {
-  const { process: _process, isolation: _isolation, endedBy: _endedBy, cgroup: _cgroup, ...rest } = record;
+  const { process: _process, rootIdentity: _root, stranger: _stranger, ...known } = record;
+  const { isolation: _isolation, endedBy: _endedBy, cgroup: _cgroup, ...rest } = known;
   const { exit, startedAt, restart, startKey: oldKey, isToReboot: _isToReboot, ...kept } = rest;
   const { incarnation, history } = record;
   const past =
