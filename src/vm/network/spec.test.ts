@@ -30,7 +30,7 @@ describe("a VM's interfaces", () => {
       "0.publish: has no meaning in a network of VMs alone",
     ]);
     assert.match(problems([{ mode: "tap", tap: "tap0", allow: ["10.0.0.0/8"] }])[0] ?? "", /its maker's/);
-    assert.match(problems([{ mode: "bridge", bridge: "br0", allow: ["host:80"] }])[0] ?? "", /by an address/);
+    assert.match(problems([{ mode: "bridge", bridge: "br0", allow: ["host:80"] }])[0] ?? "", /by its address/);
   });
 
   test("are refused with a gateway that is no neighbour", () => {

@@ -158,6 +158,10 @@ export const networksSchema = z
       const message = `port ${port.hostPort} of the host is there twice`;
       context.addIssue({ code: "custom", path: [index, "publish"], message });
     });
+    const isMixed = interfaces.some(({ mode }) => mode === "tap") && interfaces.some(({ mode }) => mode !== "tap");
+    if (!isMixed) return;
+    // Firecracker is in one network namespace, and the caller's devices are not in the one that is made here.
+    context.addIssue({ code: "custom", message: "can not be the caller's own (`tap`) and Warder's at once" });
   });
 
 type Data = z.output<typeof whole>;
@@ -213,10 +217,28 @@ function policyProblems(data: Data): Problem[] {
     ? `has no meaning with the mode ${data.mode}, whose rules are its maker's`
     : "has no meaning in a network of VMs alone";
   if (isOthers || data.mode === "network") return given.map((path) => ({ path, message }));
-  const toHost = data.allow.some(({ to }) => to === "thisHost");
-  return toHost && data.mode === "bridge"
-    ? [{ path: "allow", message: "must name the host by an address on a bridge: its gateway is not this host" }]
-    : [];
+  return data.mode === "bridge" ? bridgeProblems(data) : [];
+}
+
+/** On a bridge a VM is a neighbour with an address of its own: the host stands neither before nor behind it. */
+function bridgeProblems({ allow, publish }: Data): Problem[] {
+  const toHost = allow.some(({ to }) => to === "thisHost");
+  const isTranslated = publish.some(
+    ({ hostAddress, hostPort, guestPort }) => hostAddress !== undefined || hostPort !== guestPort,
+  );
+  return [
+    ...(toHost
+      ? [{ path: "allow", message: "must name the host by its address: on a bridge it is a neighbour" } as const]
+      : []),
+    ...(isTranslated
+      ? [
+          {
+            path: "publish",
+            message: "must have the same port twice and no address: on a bridge the VM answers itself",
+          } as const,
+        ]
+      : []),
+  ];
 }
 
 function dropUndefined<T extends object>(value: T): T {
