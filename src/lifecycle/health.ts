@@ -71,6 +71,7 @@ export async function lookAtVm(machinery: Machinery, record: VmRecord, options: 
   if (record.state !== "running" && record.state !== "paused") return { ...about, status: "not-running", usage: {} };
   const process = await check(machinery, () => checkProcess(machinery, record));
   const socket = await check(machinery, () => checkSocket(machinery, record, process.isOk, options));
+  options.signal?.throwIfAborted();
   let used: VmUsage = {};
   const usage = await check(machinery, () => {
     used = usageOf(machinery.host, record);
@@ -97,7 +98,6 @@ async function checkSocket(
     const info = await instanceInfoOver(await connect(machinery, record, within), within);
     if (info.id !== record.id) throw new Error(`${JSON.stringify(info.id.slice(0, 64))} answers on it`);
   } catch (error) {
-    signal?.throwIfAborted();
     throw deadline.aborted ? new Error(`there was no answer within ${timeoutMs} ms`, { cause: error }) : error;
   }
 }

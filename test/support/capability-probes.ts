@@ -32,7 +32,9 @@ export type Capability =
   | "selinux"
   /** Systemd is process 1. */
   | "systemd"
-  | "gcc";
+  | "gcc"
+  /** Prometheus' own checker of rules and of metrics: the package prometheus. */
+  | "promtool";
 
 /** What is missing, as a clause; nothing if it is there. */
 export type Probe = () => string | undefined;
@@ -56,6 +58,7 @@ export const PROBES: Readonly<Record<Capability, Probe>> = {
   selinux: () => (existsSync("/sys/fs/selinux/enforce") ? undefined : "the kernel runs without SELinux"),
   systemd: () => (existsSync("/run/systemd/system") ? undefined : "process 1 is not systemd"),
   gcc: () => notOnPath("gcc"),
+  promtool: () => notOnPath("promtool"),
 };
 
 const known = new WeakMap<object, Map<Capability, string | undefined>>();
