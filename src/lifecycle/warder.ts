@@ -1,9 +1,12 @@
 import type { ConfigOverrides } from "../config/config.ts";
+import type { Observer } from "../observability/observer.ts";
+import type { VmChange } from "../vm/change.ts";
 import { isWarderError, WarderError } from "../vm/error.ts";
 import { generateVmId, toVmId, type VmId, vmIdProblem } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { hostDefaults, parseVmSpec, type VmSpec, type VmSpecDefaults, type VmSpecInput } from "../vm/spec.ts";
 import { isLive } from "../vm/state.ts";
+import { ChangeFeed } from "./change-feed.ts";
 import { createVm } from "./create.ts";
 import { Drivers } from "./drivers.ts";
 import { hostOperations } from "./host-operations.ts";
@@ -19,12 +22,22 @@ import { type Cancellable, type Retryable, Vm } from "./vm.ts";
 export interface WarderOptions extends ConfigOverrides {
   /** Gets warnings, and notes of what happens. Default: warnings go to standard error, notes nowhere. */
   readonly reporter?: Reporter;
+  /** Sees what is done, for metrics and traces. Default: nobody does. */
+  readonly observer?: Observer;
   /** What VMs are given where a caller says nothing. */
   readonly defaults?: VmSpecDefaults;
   /** Whether what earlier managers left undone is put in order. Default true. */
   readonly reconcile?: boolean;
   /** Whether what the first start needs is made ahead. Default true; a waste where nothing will be started. */
   readonly prepareStarts?: boolean;
+}
+
+/** What is watched. */
+export interface WatchOptions extends Cancellable {
+  /** The sequence of the last change that is known; 0 for all that are kept. Default: only what comes from now on. */
+  readonly since?: number;
+  /** One VM, which need not be there yet. */
+  readonly id?: string;
 }
 
 /** How a VM's start is watched and given up. */
@@ -43,11 +56,14 @@ export class Warder implements AsyncDisposable {
   readonly #machinery: Machinery;
   readonly #defaults: VmSpecDefaults;
   readonly #drivers: Drivers;
+  readonly #feed: ChangeFeed;
 
   private constructor(machinery: Machinery, defaults: VmSpecDefaults) {
     this.#machinery = machinery;
     this.#defaults = defaults;
     this.#drivers = new Drivers(hostOperations(machinery));
+    this.#feed = new ChangeFeed(machinery.store.changes, machinery.host.clock);
+    machinery.store.changes.subscribe((change) => noteChange(machinery, change));
   }
 
   /**
@@ -57,10 +73,10 @@ export class Warder implements AsyncDisposable {
    * @throws {@link WarderError} `invalid-config` with every wrong setting; `permission-denied`; `store-failed`.
    */
   static async open(options: WarderOptions = {}): Promise<Warder> {
-    const { reporter = standardError, defaults = hostDefaults, ...rest } = options;
+    const { reporter = standardError, observer, defaults = hostDefaults, ...rest } = options;
     const { reconcile: isToReconcile = true, prepareStarts = true, ...overrides } = rest;
     const { host, config } = openThisMachine(overrides);
-    const machinery = await openMachinery(host, config, reporter);
+    const machinery = await openMachinery(host, config, reporter, observer);
     if (prepareStarts) {
       machinery.spareFifos.prefill();
       host.processes.prepareToSpawn();
@@ -130,8 +146,32 @@ export class Warder implements AsyncDisposable {
     return records.filter((record) => options.all === true || record.exit === undefined).map(({ id }) => this.#vm(id));
   }
 
+  /**
+   * The changes of VMs' states as they come, made by whichever process. With `since` those after that one first: a watcher
+   * that stood still, or whose process was restarted, misses nothing and sees nothing twice. The newest 10,000 are kept.
+   *
+   * @example
+   * const { cursor } = warder; // before the list: what changes meanwhile is seen
+   * const vms = warder.list({ all: true });
+   * for await (const { id, state } of warder.watch({ since: cursor, signal })) console.log(id, state);
+   *
+   * @throws {@link WarderError} when it is iterated: `gone` where changes after `since` are not kept any more (list the
+   * VMs, and watch from there); `aborted` when the signal fires, or the host is let go of.
+   */
+  watch({ since, id, signal }: WatchOptions = {}): AsyncIterable<VmChange> {
+    const after = since === undefined ? this.cursor : parseCursor(since);
+    const never = new AbortController().signal;
+    return this.#feed.watch({ after, signal: signal ?? never, ...(id === undefined ? {} : { id: parseId(id) }) });
+  }
+
+  /** The sequence of the newest change; 0 before the first. */
+  get cursor(): number {
+    return this.#machinery.store.changes.bounds().newest;
+  }
+
   /** Lets go of everything. VMs go on; this process no longer reads their output. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#feed.close();
     await this.#drivers.close();
     await closeMachinery(this.#machinery);
   }
@@ -182,6 +222,19 @@ function parseId(id: string): VmId {
     why: "the id is wrong",
     fields: [{ field: "id", problem: `${JSON.stringify(id)} ${problem}` }],
   });
+}
+
+function parseCursor(since: number): number {
+  if (Number.isSafeInteger(since) && since >= 0) return since;
+  throw new WarderError("invalid-argument", {
+    doing: "watching VMs",
+    why: "one field is wrong",
+    fields: [{ field: "since", problem: "must be a whole number, 0 or the sequence of a change" }],
+  });
+}
+
+function noteChange({ note }: Machinery, { id, sequence, at: _at, ...rest }: VmChange): void {
+  note("VM changed", { vm_id: id, change: sequence, ...rest });
 }
 
 const standardError: Reporter = {

@@ -90,7 +90,9 @@ export class ChangeLog {
 
   /** What is kept. */
   bounds(): ChangeBounds {
-    const row = this.#database.get("SELECT min(sequence) AS oldest, max(sequence) AS newest FROM changes");
+    const row = this.#database.get(
+      "SELECT (SELECT min(sequence) FROM changes) AS oldest, (SELECT max(sequence) FROM changes) AS newest",
+    );
     const newest = Number(row?.newest ?? 0);
     return { before: row?.oldest == null ? newest : Number(row.oldest) - 1, newest };
   }
