@@ -84,6 +84,12 @@ export const commandList: readonly ListedCommand[] = [
     load: async () => (await import("./commands/setup.ts")).setupCommand,
   },
   {
+    name: "install",
+    summary: "put the daemon's systemd unit, accounts and directories in place",
+    group: machine,
+    load: async () => (await import("./commands/install.ts")).installCommand,
+  },
+  {
     name: "gc",
     summary: "remove what VMs and managers that died have left",
     group: machine,
