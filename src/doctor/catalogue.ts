@@ -125,8 +125,8 @@ export const doctorCatalogue = Object.freeze({
   "chroot-base": essential({
     title: "Directory for jails",
     cause:
-      "Jails can only be made in a directory that root owns and nobody else can change. It must not belong to the jailed user: that one could lead root astray with links.",
-    cure: "`mkdir -p` it, `chown root:root` and `chmod 755` it, and mind the directories above. Older guides that give it to the jail user are wrong.",
+      "Jails can only be made in a directory that nobody but root can change. It may belong to an account that nobody logs in to, such as `jailer`, but not to a user that VMs run as: that one could lead root astray with links.",
+    cure: "`mkdir -p` it, `chown root:root` and `chmod 755` it, and mind the directories above. Guides that give it to the user that VMs run as are wrong.",
     symptoms: ["Permission denied", "Failed to canonicalize path /srv/jailer: No such file or directory"],
   }),
   "chroot-base-mount": essential({

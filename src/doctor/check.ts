@@ -14,6 +14,8 @@ export interface DoctorSettings {
   /** Where binaries were looked for in vain, and why what was there was passed over. Default none. */
   readonly searched?: readonly { readonly source: string; readonly outcome: string }[];
   readonly uidRange: { readonly first: number; readonly count: number };
+  /** The one user of all VMs, where it is set. */
+  readonly jailUid?: number;
   /** Kernels and disks that are to be staged into jails. Default none. */
   readonly assets?: readonly HostPath[];
   /** Where the API socket lies inside a jail. Default `/run/firecracker.socket`. */

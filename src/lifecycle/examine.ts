@@ -43,8 +43,8 @@ export async function examineHost(overrides: ConfigOverrides, options: ExamineOp
   return runDoctor(host, settings, deps, options);
 }
 
-function pickSettings({ chrootBase, stateDir, uidRange }: Config): DoctorSettings {
-  return { chrootBase, stateDir, uidRange };
+function pickSettings({ chrootBase, stateDir, uidRange, jail }: Config): DoctorSettings {
+  return { chrootBase, stateDir, uidRange, ...(jail.uid === undefined ? {} : { jailUid: jail.uid }) };
 }
 
 /** A pair that was named is examined whatever is wrong with it, which is what the doctor is asked for. */
@@ -88,7 +88,7 @@ async function runProbe(host: Host, overrides: ConfigOverrides, signal: AbortSig
   const onConsole = (chunk: Uint8Array) =>
     void chunks.push({ text: decoder.decode(chunk, { stream: true }), atMs: host.clock.monotonic() });
   const silent = { warn: () => undefined, note: () => undefined };
-  await using warder = await Warder.open({ ...overrides, reporter: silent });
+  await using warder = await Warder.open({ role: "visitor", ...overrides, reporter: silent });
   await using vm = await warder.run({ kernel: "probe", policy: "strict" }, { signal, onConsole });
   await vm.wait({ signal });
   return parseProbeOutput(chunks);

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
-import { test } from "node:test";
+import { chmodSync, chownSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { describe, type TestContext, test } from "node:test";
+import { requires } from "../../../test/support/capability.ts";
 import { contextOn, runCheck } from "../../../test/support/doctor-context.ts";
 import { toHostPath } from "../../vm/path.ts";
+import type { DoctorSettings } from "../check.ts";
 import { chrootChecks } from "./chroot.ts";
 
 test("a base that is not there yet is judged by the directory that it will be made in", async (t) => {
@@ -24,6 +26,37 @@ test("a base that others can change is a problem", async (t) => {
   const context = contextOn(t, { deps: { directoryProblems: () => ["/srv belongs to user 1000, not to root"] } });
   const verdict = await runCheck(chrootChecks, "chroot-base", context);
   assert.deepEqual(verdict, { status: "problem", found: "/srv belongs to user 1000, not to root" });
+});
+
+describe("a base that belongs to an account", requires("root"), () => {
+  const passwd =
+    "root:x:0:0:root:/root:/bin/sh\njailer:x:991:991::/srv/jailer:/bin/false\nann:x:1000:1000::/:/bin/sh\n";
+  const verdictFor = async (t: TestContext, uid: number, settings: Partial<DoctorSettings> = {}, mode = 0o755) => {
+    const deps = {
+      directoryProblems: (path: string) => (path.endsWith("/srv/jailer") ? [`${path} belongs to ${uid}`] : []),
+    };
+    const context = contextOn(t, { files: { "etc/passwd": passwd }, settings, deps });
+    mkdirSync(context.settings.chrootBase, { recursive: true });
+    chownSync(context.settings.chrootBase, uid, uid);
+    chmodSync(context.settings.chrootBase, mode);
+    return runCheck(chrootChecks, "chroot-base", context);
+  };
+  test("that nobody logs in to and no VM runs as is fine", async (t) => {
+    const { status, found } = await verdictFor(t, 991);
+    assert.equal(status, "ok");
+    assert.match(found, /which belongs to jailer, whom nobody and no VM runs as$/);
+  });
+  for (const [what, uid, settings, mode] of [
+    ["that VMs run as", 991, { jailUid: 991 }, 0o755],
+    ["that VMs lease", 991, { uidRange: { first: 990, count: 5 } }, 0o755],
+    ["that somebody can log in to", 1000, {}, 0o755],
+    ["that there is none of", 4242, {}, 0o755],
+    ["beside which others may write", 991, {}, 0o775],
+  ] as const) {
+    test(`${what} is a problem`, async (t) => {
+      assert.equal((await verdictFor(t, uid, settings, mode)).status, "problem");
+    });
+  }
 });
 
 test("a base that is a file is a problem", async (t) => {

@@ -4,6 +4,7 @@ import { type HostPath, toHostPath } from "../../vm/path.ts";
 import type { Check, CheckContext } from "../check.ts";
 import { nearestExisting, openError, resolveAsWillBe, withScratch } from "../look.ts";
 import { ok, problem, skipped, type Verdict, warning } from "../report.ts";
+import { harmlessOwner } from "./base-owner.ts";
 
 const MIB = 1024 * 1024;
 /** Room for some 300 jails with the probe guest, or a few with small disks. */
@@ -27,7 +28,11 @@ export const chrootChecks: readonly Check[] = [
 ];
 
 function checkBase(context: CheckContext): Verdict {
-  return checkDirectory(context, context.settings.chrootBase);
+  const { chrootBase } = context.settings;
+  const verdict = checkDirectory(context, chrootBase);
+  const owner =
+    verdict.status === "problem" ? harmlessOwner(context, nearestExisting(context.host, chrootBase)) : undefined;
+  return owner === undefined ? verdict : ok(`${chrootBase}, which belongs to ${owner}, whom nobody and no VM runs as`);
 }
 
 function checkStateDirectory(context: CheckContext): Verdict {
