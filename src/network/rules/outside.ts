@@ -2,6 +2,7 @@ import type { VmId } from "../../vm/id.ts";
 import type { IpAddress } from "../../vm/network/address.ts";
 import type { PublishedPort } from "../../vm/network/published-port.ts";
 import type { VmInterface, VmNetwork } from "../../vm/network/vm-network.ts";
+import { hostEnd } from "../ip-batch.ts";
 import { BRIDGE_PREFIX, OUTSIDE_PREFIX } from "../numbers.ts";
 import {
   accept,
@@ -23,7 +24,7 @@ import {
   type Table,
 } from "./expressions.ts";
 
-/** The set of the host's ports that VMs may use: the host's end of the cable, protocol, port. */
+/** The set of the host's ports that VMs may use: the host's end of the cable, its address, protocol, port. */
 export const HOST_PORTS = "host-ports";
 
 /** Between connection tracking (-200) and the translation of destinations (-100). */
@@ -44,7 +45,7 @@ export const guardTable: Table = Object.freeze({
   family: "inet",
   name: "warder",
   counters: ["to-host", "to-vm"],
-  sets: [{ name: HOST_PORTS, type: ["ifname", "inet_proto", "inet_service"] }],
+  sets: [{ name: HOST_PORTS, type: ["ifname", "ipv4_addr", "inet_proto", "inet_service"] }],
   chains: [
     {
       name: "guard",
@@ -53,7 +54,10 @@ export const guardTable: Table = Object.freeze({
         rule(fromVm, connectionIs("established", "related"), accept),
         rule(
           fromVm,
-          equal({ concat: [meta("iifname"), meta("l4proto"), field("th", "dport")] }, `@${HOST_PORTS}`),
+          equal(
+            { concat: [meta("iifname"), field("ip", "daddr"), meta("l4proto"), field("th", "dport")] },
+            `@${HOST_PORTS}`,
+          ),
           accept,
         ),
         rule(fromVm, destinationType("local", "broadcast", "anycast", "multicast"), countIn("to-host"), drop),
@@ -102,7 +106,9 @@ export function publishedTableName(id: VmId): string {
 export function hostPortElements({ interfaces }: VmNetwork): unknown[] {
   return interfaces.flatMap(({ uplink, policy }) =>
     uplink?.kind === "routed"
-      ? (policy?.hostPorts ?? []).map(({ port, protocol }) => ({ concat: [uplink.outside, protocol, port] }))
+      ? (policy?.hostPorts ?? []).map(({ port, protocol }) => ({
+          concat: [uplink.outside, hostEnd.ipv4, protocol, port],
+        }))
       : [],
   );
 }

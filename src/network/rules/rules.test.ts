@@ -115,8 +115,8 @@ describe("the rules on the host", () => {
     const [eth0] = network.interfaces;
     assert.ok(eth0?.uplink?.kind === "routed");
     assert.deepEqual(hostPortElements(network), [
-      { concat: [eth0.uplink.outside, "tcp", 3128] },
-      { concat: [eth0.uplink.outside, "udp", 53] },
+      { concat: [eth0.uplink.outside, "169.254.1.1", "tcp", 3128] },
+      { concat: [eth0.uplink.outside, "169.254.1.1", "udp", 53] },
     ]);
     assert.deepEqual(hostPortElements(networkOf(["network=blue", "isolated"])), []);
   });

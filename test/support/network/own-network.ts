@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { requires } from "../capability.ts";
+
+const MARK = "WARDER_TEST_OWN_NETWORK";
+
+/** A host of its own as far as networks go: nothing of this machine's network is in it, and nothing of it stays. */
+const ENTER = `set -e
+mount --make-rprivate /
+mkdir -p /run/netns
+mount -t tmpfs tmpfs /run/netns
+mkdir /run/netns/cgroup
+mount --rbind /sys/fs/cgroup /run/netns/cgroup
+mount -t sysfs sysfs /sys
+mount --rbind /run/netns/cgroup /sys/fs/cgroup
+umount -l /run/netns/cgroup
+rmdir /run/netns/cgroup
+ip link set lo up
+exec "$@"`;
+
+/**
+ * Runs a file's tests in a network and a mount namespace of their own, in a process that is started for it: they see a
+ * host with nothing but a loopback device, and may forward, filter and break on it as they like.
+ */
+export function inOwnNetwork(file: string, define: () => void): void {
+  if (process.env[MARK] === "1") {
+    define();
+    return;
+  }
+  test("in a network of its own", { ...requires("root", "netns", "tap"), timeout: 600_000 }, () => {
+    const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
+    const node = [
+      process.execPath,
+      ...process.execArgv.filter((each) => !each.startsWith("--test")),
+      "--test-reporter=spec",
+    ];
+    const { status, stdout, stderr } = spawnSync(
+      "unshare",
+      ["--net", "--mount", "sh", "-c", ENTER, "sh", ...node, file],
+      { env: { ...environment, [MARK]: "1" }, encoding: "utf8", maxBuffer: 16 * 1024 * 1024 },
+    );
+    assert.equal(status, 0, `${stdout}${stderr}`);
+    assert.match(stdout, /pass [1-9]/);
+  });
+}
