@@ -32,6 +32,7 @@ export function adoptVm(machinery: Machinery, record: VmRecord): Supervision | u
   return superviseOther(machinery, owned, sighting.process);
 }
 
+  machinery.vsock.adopt(owned);
 function takeOwnership({ host, store }: Machinery, { id }: VmRecord): VmRecord | undefined {
   const isFree = (current: VmRecord) => isLive(current.state) && !hasLivingOwner({ host }, current);
   const owned = store.update(id, (current) => (isFree(current) ? { ...current, owner: host.processes.self } : current));

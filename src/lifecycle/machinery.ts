@@ -8,6 +8,7 @@ import type { HostPath } from "../vm/path.ts";
 import type { VmBinaries } from "../vm/record.ts";
 import type { Meters } from "./meters.ts";
 import type { Quarantine } from "./quarantine.ts";
+import type { VsockBrokers } from "./vsock-brokers.ts";
 
 /** What lifecycle needs to know of the configuration. */
 export interface LifecycleSettings {
@@ -50,4 +51,6 @@ export interface Machinery {
   readonly observer: Observer;
   /** Told what happens, for the log. */
   readonly note: (message: string, details: Readonly<Record<string, unknown>>) => void;
+  /** What passes between those VMs and this host by vsock. */
+  readonly vsock: VsockBrokers;
 }

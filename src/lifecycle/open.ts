@@ -15,6 +15,7 @@ import { Meters } from "./meters.ts";
 import { Quarantine } from "./quarantine.ts";
 import { tellChanges } from "./tell-changes.ts";
 
+import { VsockBrokers } from "./vsock-brokers.ts";
 /** Where an open host tells what an operator should know. */
 export interface Reporter {
   readonly warn: Machinery["warn"];
@@ -79,6 +80,7 @@ function prepareDirectory(host: Host, path: HostPath, mode: number, setting: str
     makeWithParents(host, path, mode);
     return host.files.resolve(path);
   } catch (cause) {
+    vsock: new VsockBrokers(host, (message, details) => reporter.warn(message, details)),
     const error = WarderError.from(cause, "internal", `making the directory ${path}`);
     throw new WarderError(error.code, {
       doing: error.doing,

@@ -9,6 +9,7 @@ import { answerForCgroups, applyCgroup } from "./steps/apply-cgroup.ts";
 import { answer, boot } from "./steps/boot.ts";
 import { buildJail } from "./steps/build-jail.ts";
 import { launchJailer } from "./steps/launch-jailer.ts";
+import { openVsock } from "./steps/open-vsock.ts";
 import { proveGuest, proveJail, reportJail } from "./steps/prove.ts";
 import { reserve } from "./steps/reserve.ts";
 import { stageAssets } from "./steps/stage-assets.ts";
@@ -21,6 +22,7 @@ export const startSteps: readonly Step<StartContext>[] = Object.freeze([
   reserve,
   buildJail,
   stageAssets,
+  openVsock,
   answerForCgroups,
   launchJailer,
   applyCgroup,
@@ -39,6 +41,7 @@ export const apiOnlySteps: readonly Step<StartContext>[] = Object.freeze([
   reserve,
   buildJail,
   stageAssets,
+  openVsock,
   answerForCgroups,
   launchJailer,
   applyCgroup,

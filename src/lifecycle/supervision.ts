@@ -120,6 +120,7 @@ export class Supervision {
   }
 
   async #detach(): Promise<void> {
+    this.#machinery.vsock.close(this.#supervised.record.id);
     await Promise.all(Object.values(this.#supervised.drains).map((drain) => drain.detach()));
     this.#detachMeter();
   }

@@ -11,6 +11,8 @@ import type { Machinery } from "./machinery.ts";
 import { outputPaths } from "./output-files.ts";
 import { gapFound, proveOnceMore } from "./prove-again.ts";
 import type { StartOptions } from "./start.ts";
+import { VmVsock } from "./vm-vsock.ts";
+import { refuseVsockLoss } from "./vsock-loss.ts";
 
 /** Gives an operation up. */
 export interface Cancellable {
@@ -24,6 +26,12 @@ export interface Retryable {
    * to: nothing is done twice.
    */
   readonly idempotencyKey?: string;
+}
+
+/** How a guest's time is stopped. */
+export interface PauseOptions extends Cancellable {
+  /** Even where this release of Firecracker loses the VM's vsock by it. */
+  readonly force?: boolean;
 }
 
 /** How a run of a VM is ended. */
@@ -68,6 +76,11 @@ export class Vm implements AsyncDisposable {
     return toView(this.record);
   }
 
+  /** Streams to and from programs of the guest. */
+  get vsock(): VmVsock {
+    return new VmVsock(this.#machinery, this.id, () => this.lookAfter());
+  }
+
   /** The newest output of the guest's serial port, as far as it is kept. Untrusted. */
   readConsole(): string {
     return this.#readOutput("console");
@@ -110,8 +123,14 @@ export class Vm implements AsyncDisposable {
     return this.#driver.reboot(options);
   }
 
-  /** Stops the guest's time. */
-  pause(options: Cancellable = {}): Promise<void> {
+  /**
+   * Stops the guest's time.
+   *
+   * @throws {@link WarderError} `feature-unsupported` where the VM has a vsock, and its Firecracker is of a release (1.16)
+   * that loses it by a pause and resume.
+   */
+  async pause({ force = false, ...options }: PauseOptions = {}): Promise<void> {
+    if (!force) refuseVsockLoss(this.record);
     return this.#driver.setPower("paused", options);
   }
 

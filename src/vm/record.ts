@@ -79,6 +79,8 @@ export interface VmRecord {
   readonly gid: number;
   readonly layout: JailLayout;
   readonly cgroup?: CgroupPlacement;
+  /** Of a VM with a vsock, from its first run on. */
+  readonly vsock?: { readonly cid: number };
   /** The Firecracker process, once it is known. */
   readonly process?: ProcessIdentity;
   /** Which directory the jail's root is, whatever lies at its path later: taken when it was made. */

@@ -9,6 +9,7 @@ import { type RateLimit, rateLimitSchema } from "./rate-limit.ts";
 import { DEFAULT_MAX_RETRIES, defaultRestart, type RestartPolicy } from "./restart.ts";
 import { defaultShutdownLadder, type ShutdownLadder } from "./shutdown.ts";
 import { type Bytes, type MiB, mibToBytes, type Uid, uidProblem } from "./size.ts";
+import { type VsockSpec, vsockSchema } from "./vsock.ts";
 
 /** Least guest memory that any face of Warder accepts. */
 export const MEMORY_MINIMUM_MIB = 128;
@@ -40,6 +41,8 @@ export interface VmSpec {
   readonly vcpus: number;
   readonly memoryMib: MiB;
   readonly drives: readonly Drive[];
+  /** Absent: the VM has no vsock device. */
+  readonly vsock?: VsockSpec;
   readonly limits: Limits;
   readonly policy: IsolationPolicy;
   /** False starts Firecracker without the jailer; refused under `strict`. */
@@ -168,6 +171,7 @@ const schema = z.strictObject({
   vcpus: whole(1, VCPUS_MAXIMUM).default(1),
   memoryMib: whole(MEMORY_MINIMUM_MIB, 16 * 1024 * 1024).optional(),
   drives: z.array(drive).max(16).default([]),
+  vsock: vsockSchema.optional(),
   limits: limits.default({}),
   policy: z.enum(["strict", "degrade"]).optional(),
   jailed: z.boolean().default(true),

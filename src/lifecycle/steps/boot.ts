@@ -1,5 +1,11 @@
 import type { FirecrackerClient } from "../../firecracker/client.ts";
-import { type ConfigDocument, configDocument, requireDocument } from "../../firecracker/config-document.ts";
+import {
+  type ConfigDocument,
+  configDocument,
+  type GuestDevices,
+  type GuestFiles,
+  requireDocument,
+} from "../../firecracker/config-document.ts";
 import { waitUntilReady } from "../../firecracker/ready.ts";
 import { EndedEarly, waitForReader } from "../../jailer/launch.ts";
 import { WarderError } from "../../vm/error.ts";
@@ -8,6 +14,7 @@ import { connectApi } from "../api.ts";
 import { endsSoon } from "../end-guard.ts";
 import type { Step } from "../engine.ts";
 import { need, type StartContext } from "../start-context.ts";
+import { vsockDevice } from "./open-vsock.ts";
 
 /** What Firecracker logs once the guest runs. */
 const STARTED = "Successfully started microvm";
@@ -97,11 +104,17 @@ function documentOf(context: StartContext): ConfigDocument {
     if (asset === undefined) throw new TypeError(`no asset has the role ${role}`);
     return plan.spec.jailed ? asset.inside : machinery.host.files.resolve(asset.path);
   };
-  return configDocument(plan.spec, {
+  const files: GuestFiles = {
     kernel: pathOf("kernel"),
     ...(plan.spec.initrd === undefined ? {} : { initrd: pathOf("initrd") }),
     drives: Object.fromEntries(plan.spec.drives.map(({ id }) => [id, pathOf(`drive ${id}`)])),
-  });
+  };
+  return configDocument(plan.spec, files, devicesOf(context));
+}
+
+function devicesOf(context: StartContext): GuestDevices {
+  const vsock = vsockDevice(need(context, "record"));
+  return vsock === undefined ? {} : { vsock };
 }
 
 async function explainFailure(context: StartContext): Promise<WarderError> {
