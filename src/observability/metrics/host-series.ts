@@ -62,7 +62,7 @@ function createSeries(registry: Registry) {
       "Numbers that VMs had and that are not given out again before nothing of these VMs is left, by kind.",
       ["kind"],
     ),
-    leasesTotal: gauge("warder_leases_total", "Numbers that VMs can have, by kind.", ["kind"]),
+    leasesTotal: gauge("warder_leases_limit", "Numbers that there are for VMs, by kind.", ["kind"]),
     remains: gauge("warder_remains", "Objects on the host that belong to VMs which have ended: what `gc` removes.", []),
     free: gauge("warder_free_bytes", "Room left in the file systems of Warder's directories, by directory.", [
       "directory",

@@ -85,7 +85,7 @@ describe("metrics of the host", () => {
     assert.deepEqual(await matching(lines, /lease|remains|free|metrics_lines/), [
       'warder_leases_used{kind="uid"} 3',
       'warder_leases_resting{kind="uid"} 2',
-      'warder_leases_total{kind="uid"} 100',
+      'warder_leases_limit{kind="uid"} 100',
       "warder_remains 4",
       'warder_free_bytes{directory="jails"} 7',
       'warder_firecracker_metrics_lines_total{result="taken"} 5',
