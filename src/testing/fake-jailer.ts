@@ -11,7 +11,6 @@
  */
 import { mkdirSync, writeSync } from "node:fs";
 import { type Arguments, helpText, parseArguments } from "./common/arguments.ts";
-import { keepWork } from "./common/keep-work.ts";
 import { attempt } from "./common/os-error.ts";
 import { appendRecord } from "./common/records.ts";
 import { type Release, releaseOf } from "./common/release.ts";
@@ -67,10 +66,7 @@ function jail(given: Arguments, { home, settings }: Installation, release: Relea
     enterJail(options, context);
     createDirectories(options, context);
     createDevices(options, context);
-    becomeFirecracker(options, context, () => {
-      writeRecord(home, options, context);
-      keepWork();
-    });
+    becomeFirecracker(options, context, () => writeRecord(home, options, context));
   } catch (error) {
     writeRecord(home, options, context, error as Error);
     throw error;

@@ -5,6 +5,7 @@
  */
 import { accessSync, closeSync, constants, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { keepWork } from "../common/keep-work.ts";
 import { attempt, ERRNO, OsError } from "../common/os-error.ts";
 import { toolPath } from "../common/tool.ts";
 import { JAIL_PID_1, JAIL_ROOT, JAIL_USER } from "../firecracker/jail.ts";
@@ -131,5 +132,6 @@ function environment(jail: JailOptions, context: JailContext): Record<string, st
 
 function execute(argv: readonly string[], env: Record<string, string>): never {
   if (process.execve === undefined) throw new Error("The fake jailer needs Node.js 24 or newer (process.execve)");
+  keepWork();
   return process.execve(argv[0] ?? "", argv, env);
 }
