@@ -57,6 +57,7 @@ export class Bed implements AsyncDisposable {
     const problems: string[] = [];
     {
       await using warder = await this.#open();
+      await settled(warder);
       problems.push(...(await this.#witnessProblems(warder)));
       problems.push(...(await targetProblems(warder, operation)));
       problems.push(...leaseProblems(warder));
@@ -103,6 +104,18 @@ export class Bed implements AsyncDisposable {
     } catch (error) {
       return [`the VM that nothing was done to is lost: ${error}`];
     }
+  }
+}
+
+/** Most milliseconds until a VM that a dead manager meant to start again is started, or found not to be. */
+const RESTARTED_WITHIN_MS = 10_000;
+
+/** Waits until no VM is about to be started again: what was begun is carried on by whoever comes. */
+async function settled(warder: Warder): Promise<void> {
+  const deadline = performance.now() + RESTARTED_WITHIN_MS;
+  while (warder.list().some(({ state }) => state === "restarting" || state === "starting")) {
+    if (performance.now() > deadline) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 

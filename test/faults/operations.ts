@@ -53,5 +53,16 @@ export const operations: Readonly<Record<string, Operation>> = {
   },
   remove: { prepare: ended, perform: (warder) => target(warder).remove(), mayLive: false },
   "remove by force": { prepare: running, perform: (warder) => target(warder).remove({ force: true }), mayLive: true },
+  create: {
+    prepare: async () => undefined,
+    perform: (warder) => warder.create(targetSpec("idle")),
+    mayLive: false,
+  },
+  "start of a created VM": {
+    prepare: (warder) => warder.create(targetSpec("idle")),
+    perform: (warder) => target(warder).start(),
+    mayLive: true,
+  },
   open: { prepare: running, mayLive: true },
+  reboot: { prepare: running, perform: (warder) => target(warder).reboot(), mayLive: true },
 };
