@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { anyId, anyNetwork, MemoryLeases, networkOf, plan } from "../../test/support/network-plans.ts";
+import { anyId, anyNetwork, MemoryLeases, networkOf, plan, testPools } from "../../test/support/network-plans.ts";
 import { isWarderError } from "../vm/error.ts";
 import { toVmId } from "../vm/id.ts";
 import { toAddress } from "../vm/network/address.ts";
@@ -11,7 +11,6 @@ import { networksSchema } from "../vm/network/spec.ts";
 import type { VmNetwork } from "../vm/network/vm-network.ts";
 import { allocateNetwork } from "./allocate.ts";
 import { interfaceNumber } from "./numbers.ts";
-import { defaultPools } from "./pools.ts";
 
 /** Everything of a network that must be nobody else's. */
 const ownOf = ({ namespace, interfaces }: VmNetwork) => [
@@ -68,7 +67,7 @@ describe("allocateNetwork()", () => {
     const network = networkOf(["egress", "network=blue"]);
     const [alone, blue] = network.interfaces.map(({ ipv4 }) => ipv4);
     assert.deepEqual([alone?.prefixLength, blue?.prefixLength], [17, 24]);
-    assert.deepEqual([alone?.gateway, blue?.gateway], ["10.231.0.1", undefined]);
+    assert.deepEqual([alone?.gateway, blue?.gateway], ["10.100.0.1", undefined]);
     const uplink = network.interfaces[1]?.uplink;
     assert.ok(
       uplink?.kind === "bridged" &&
@@ -82,7 +81,9 @@ describe("allocateNetwork()", () => {
     assert.throws(
       () => networkOf(["egress"], { id, leases: full }),
       (error) =>
-        isWarderError(error) && error.code === "addresses-exhausted" && /WARDER_IPV4_POOL/.test(error.cure ?? ""),
+        isWarderError(error) &&
+        error.code === "addresses-exhausted" &&
+        /WARDER_NETWORK_IPV4_POOL/.test(error.cure ?? ""),
     );
   });
 
@@ -99,6 +100,27 @@ describe("allocateNetwork()", () => {
   test("leads nowhere where nothing was opened", () => {
     assert.equal(networkOf(["isolated"]).interfaces[0]?.uplink, undefined);
     assert.equal(networkOf([{ mode: "isolated", allow: ["10.0.0.1"] }]).interfaces[0]?.uplink?.kind, "routed");
+  });
+
+  test("finds a port of the host where none was named, and says so where one is another VM's, or all are", () => {
+    const leases = new MemoryLeases(toVmId("vm-1"));
+    const portsOf = (publish: string[]) =>
+      networkOf([{ mode: "isolated", publish }], { leases }).interfaces[0]?.policy?.published.map(
+        ({ hostPort }) => hostPort,
+      );
+    const again = () => leases.taken.delete(`interface ${interfaceNumber(toVmId("vm-1"), 0)}`);
+    assert.deepEqual(portsOf(["80", "443", "8080:80", "53/udp"]), [20_000, 20_001, 8080, 20_000]);
+    again();
+    const isTaken = (error: unknown) => isWarderError(error) && error.code === "address-taken";
+    assert.throws(() => portsOf(["127.0.0.1:8080:80"]), isTaken);
+    again();
+    for (let port = 20_000; port < 20_100; port++) leases.claim("host-port", `tcp:${port}`);
+    assert.throws(() => portsOf(["80"]), isTaken);
+    again();
+    assert.deepEqual(
+      networkOf([{ mode: "bridge", bridge: "br0", publish: ["80"] }], { leases }).interfaces[0]?.policy?.published,
+      [{ guestPort: 80, hostPort: 80, protocol: "tcp" }],
+    );
   });
 
   test("hands a CNI network over to its plugins", () => {
@@ -122,7 +144,13 @@ describe("an address on a bridge of the host", () => {
     }));
     const hostAddresses = addresses.map(({ address }) => address);
     const planned = { ...plan(spec), bridge: { addresses, hostAddresses } };
-    return allocateNetwork({ id: toVmId("vm-1"), pools: defaultPools, leases, interfaces: [planned] }).interfaces[0];
+    return allocateNetwork({
+      id: toVmId("vm-1"),
+      pools: testPools,
+      leases,
+      hostPorts: { first: 1, count: 1 },
+      interfaces: [planned],
+    }).interfaces[0];
   };
 
   test("is leased from the bridge's network, past the bridge's own, which is the gateway", () =>

@@ -3,17 +3,18 @@ import type { VmId } from "../vm/id.ts";
 import { addressOf, type Ipv4, type Ipv6, toNumber } from "../vm/network/address.ts";
 import { type Cidr, cidrAround, type InterfaceAddress, partsOf, toCidr } from "../vm/network/cidr.ts";
 import { type InterfaceName, type NetworkName, toInterfaceName } from "../vm/network/names.ts";
+import type { PublishedPort } from "../vm/network/published-port.ts";
+import type { NetworkSpec } from "../vm/network/spec.ts";
 import type {
   BridgedUplink,
   GuestAddress,
   InterfacePolicy,
   Uplink,
   VmInterface,
-  VmNamespace,
   VmNetwork,
 } from "../vm/network/vm-network.ts";
-import { toHostPath } from "../vm/path.ts";
 import type { Leases } from "./leases.ts";
+import { namespaceOf, needsNamespace } from "./namespace.ts";
 import { bridgeName, interfaceNumber, macOf, outsideName, tapName } from "./numbers.ts";
 import { isOurs, type PlannedInterface, uplinkKind } from "./planned-interface.ts";
 import { type AddressPools, ALONE, gatewayIn, ipv6Beside, leasable, subnetsOf } from "./pools.ts";
@@ -24,10 +25,10 @@ export interface AllocationRequest {
   readonly interfaces: readonly PlannedInterface[];
   readonly pools: AddressPools;
   readonly leases: Leases;
+  /** Ports of the host for those that were published without saying which. */
+  readonly hostPorts: { readonly first: number; readonly count: number };
 }
 
-/** Where `ip netns` keeps namespaces. */
-const NAMESPACES = "/run/netns";
 /** The gateway of every guest in IPv6: link-local, so that it is never another's. */
 const IPV6_GATEWAY = "fe80::1" as Ipv6;
 const ATTEMPTS_MAX = 4;
@@ -39,17 +40,10 @@ const ATTEMPTS_MAX = 4;
  */
 export function allocateNetwork(request: AllocationRequest): VmNetwork {
   const { id, interfaces } = request;
-  const isOthersOnly = interfaces.length > 0 && interfaces.every(({ spec }) => spec.mode === "tap");
   return {
-    ...(isOthersOnly ? {} : { namespace: namespaceOf(id) }),
+    ...(needsNamespace(interfaces.map(({ spec }) => spec)) ? { namespace: namespaceOf(id) } : {}),
     interfaces: interfaces.map((planned, index) => allocateInterface(request, planned, index)),
   };
-}
-
-/** The namespace of a VM: `fc-<id>`, as operators of seed-era managers know it. */
-export function namespaceOf(id: VmId): VmNamespace {
-  const name = `fc-${id}`;
-  return { name, path: toHostPath(`${NAMESPACES}/${name}`) };
 }
 
 function allocateInterface(request: AllocationRequest, planned: PlannedInterface, index: number): VmInterface {
@@ -70,7 +64,7 @@ function allocateInterface(request: AllocationRequest, planned: PlannedInterface
     ipv4,
     ...(ipv6 === undefined ? {} : { ipv6 }),
     ...withUplink(request, planned, { number, index, ipv4 }),
-    policy: policyOf(planned),
+    policy: policyOf(request, planned),
   };
 }
 
@@ -78,7 +72,9 @@ function allocateInterface(request: AllocationRequest, planned: PlannedInterface
 function leaseNumber({ id, leases }: AllocationRequest, index: number): number {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const number = interfaceNumber(id, index, attempt);
-    if (leases.claim("interface", number)) return number;
+    // A VM may claim once more what it has: its own other interfaces' are left out here.
+    const isOwn = Array.from({ length: index }, (_, before) => interfaceNumber(id, before)).includes(number);
+    if (!isOwn && leases.claim("interface", number)) return number;
   }
   throw new WarderError("network-name-taken", {
     doing: `naming the interface eth${index} of ${id}`,
@@ -156,14 +152,11 @@ function claimAddress(
 /** One address alone: all else goes by the gateway, which is the VM's own namespace. */
 function guestIpv6(
   { pools }: AllocationRequest,
-  { spec, hasIpv6, networkNumber }: PlannedInterface,
+  { spec, hasIpv6 }: PlannedInterface,
   ipv4: Ipv4,
 ): GuestAddress<Ipv6> | undefined {
   if (!hasIpv6) return undefined;
-  const address =
-    spec.mode === "bridge"
-      ? (spec.address6?.address as Ipv6 | undefined)
-      : ipv6Beside(subnetsOf(pools, networkNumber ?? ALONE).ipv6, ipv4);
+  const address = spec.mode === "bridge" ? (spec.address6?.address as Ipv6 | undefined) : ipv6Beside(pools, ipv4);
   return address === undefined ? undefined : { address, prefixLength: 128, gateway: IPV6_GATEWAY };
 }
 
@@ -192,7 +185,12 @@ type Neighbours = Pick<BridgedUplink, "bridge" | "network" | "subnets" | "gatewa
 function fellowsOf({ pools }: AllocationRequest, { spec, networkNumber, hasIpv6 }: PlannedInterface): Neighbours {
   const network = spec.network as NetworkName;
   const { ipv4, ipv6 } = subnetsOf(pools, networkNumber ?? ALONE);
-  return { bridge: bridgeName(network), network, subnets: hasIpv6 ? [ipv4, ipv6] : [ipv4], gateways: {} };
+  return {
+    bridge: bridgeName(network),
+    network,
+    subnets: hasIpv6 && ipv6 !== undefined ? [ipv4, ipv6] : [ipv4],
+    gateways: {},
+  };
 }
 
 function neighboursOf({ spec, bridge }: PlannedInterface, ipv4: GuestAddress<Ipv4>): Neighbours {
@@ -210,7 +208,7 @@ function neighboursOf({ spec, bridge }: PlannedInterface, ipv4: GuestAddress<Ipv
   };
 }
 
-function policyOf({ spec, openings, bridge }: PlannedInterface): InterfacePolicy {
+function policyOf(request: AllocationRequest, { spec, openings, bridge }: PlannedInterface): InterfacePolicy {
   const bases = { isolated: "nothing", egress: "public", bridge: "public", network: "fellows" } as const;
   return {
     base: bases[spec.mode as keyof typeof bases],
@@ -220,16 +218,44 @@ function policyOf({ spec, openings, bridge }: PlannedInterface): InterfacePolicy
         ? [{ port: ports.first, protocol: protocol === "udp" ? "udp" : "tcp" }]
         : [],
     ),
-    published: spec.publish,
+    published: spec.publish.map((port) => ({ ...port, hostPort: hostPortOf(request, spec, port) })),
     closed: (bridge?.hostAddresses ?? []).map((address): Cidr => toCidr(address)),
     newConnectionsPerSecond: spec.newConnectionsPerSecond,
   };
+}
+
+/** On a bridge the VM answers itself. On the host a port is one VM's, on whichever addresses. */
+function hostPortOf({ id, leases, hostPorts }: AllocationRequest, { mode }: NetworkSpec, port: PublishedPort): number {
+  if (mode === "bridge") return port.guestPort;
+  const claim = (number: number) => leases.claim("host-port", `${port.protocol}:${number}`);
+  if (port.hostPort !== undefined) {
+    if (claim(port.hostPort)) return port.hostPort;
+    throw portTaken(
+      id,
+      port.hostPort,
+      "another VM has it",
+      "Use another port, or name none: `-p 80` takes one that is free",
+    );
+  }
+  const candidates = Array.from({ length: hostPorts.count }, (_, index) => hostPorts.first + index);
+  const number = candidates.find(claim);
+  if (number !== undefined) return number;
+  throw portTaken(
+    id,
+    hostPorts.first,
+    `all ${hostPorts.count} from there on are in use`,
+    "Widen WARDER_NETWORK_HOST_PORTS",
+  );
+}
+
+function portTaken(id: VmId, port: number, why: string, cure: string): WarderError {
+  return new WarderError("address-taken", { doing: `publishing port ${port} of this host for ${id}`, why, cure });
 }
 
 function exhausted(id: VmId, subnet: Cidr, count: number): WarderError {
   return new WarderError("addresses-exhausted", {
     doing: `leasing an address to ${id}`,
     why: `all ${count} of ${subnet} are in use`,
-    cure: "Remove VMs that have ended, or widen the pool with WARDER_IPV4_POOL",
+    cure: "Remove VMs that have ended, or widen the pool with WARDER_NETWORK_IPV4_POOL",
   });
 }

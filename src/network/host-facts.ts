@@ -110,7 +110,7 @@ export function refuseConflicts(host: Host, specs: readonly NetworkSpec[], subne
   throw new WarderError("address-taken", {
     doing: `taking addresses for VMs from ${subnet}`,
     why: `the host has a route of its own there: ${route}`,
-    cure: "Set WARDER_IPV4_POOL to a range that nobody near this host uses",
+    cure: "Set WARDER_NETWORK_IPV4_POOL to a range that nobody near this host uses",
   });
 }
 

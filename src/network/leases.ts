@@ -8,6 +8,6 @@ export type LeaseKind = "address4" | "interface" | "host-port";
 export interface Leases {
   /** A free number of a range; `undefined` where none is free. */
   lease(kind: LeaseKind, range: { readonly first: number; readonly count: number }): number | undefined;
-  /** One certain number; false where it is somebody else's. */
-  claim(kind: LeaseKind, value: number): boolean;
+  /** One certain number, or port (`tcp:8080`); false where it is somebody else's. */
+  claim(kind: LeaseKind, value: number | string): boolean;
 }

@@ -94,6 +94,6 @@ function noRoom(name: NetworkName, most: number): WarderError {
   return new WarderError("addresses-exhausted", {
     doing: `making the network ${name}`,
     why: `there are ${most} networks already, and the pool has no room for another`,
-    cure: "Remove networks that are not used (`warder network ls`), or widen the pool with WARDER_IPV4_POOL",
+    cure: "Remove networks that are not used (`warder network ls`), or widen the pool with WARDER_NETWORK_IPV4_POOL",
   });
 }

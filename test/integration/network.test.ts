@@ -282,7 +282,7 @@ inOwnNetwork(import.meta.filename, () => {
       const lies = [
         arp("020000000099", own, ipv4?.address ?? ""),
         arp(own, "020000000099", ipv4?.address ?? ""),
-        arp(own, own, "10.231.0.77"),
+        arp(own, own, "10.100.0.77"),
         arp(own, own, ipv4?.gateway ?? ""),
         // A VLAN's tag, and a protocol that is none of ours.
         `ffffffffffff${own}810000010800${"00".repeat(46)}`,

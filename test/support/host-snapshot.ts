@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import { detectCgroups } from "../../src/cgroup/detect.ts";
 import { openHost } from "../../src/host/real/host.ts";
-import { namespaceOf } from "../../src/network/allocate.ts";
+import { namespaceOf } from "../../src/network/namespace.ts";
 import type { Store } from "../../src/store/store.ts";
 
 /** Everything on a host that VMs of one chroot base and cgroup parent could leave behind. Comparable as a whole. */

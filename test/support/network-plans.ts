@@ -2,11 +2,18 @@ import fc from "fast-check";
 import { allocateNetwork } from "../../src/network/allocate.ts";
 import type { Leases } from "../../src/network/leases.ts";
 import type { PlannedInterface } from "../../src/network/planned-interface.ts";
-import { defaultPools } from "../../src/network/pools.ts";
+import type { AddressPools } from "../../src/network/pools.ts";
 import { toVmId, type VmId } from "../../src/vm/id.ts";
+import type { Cidr } from "../../src/vm/network/cidr.ts";
 import type { Destination } from "../../src/vm/network/destination.ts";
 import { type NetworkInput, type NetworkSpec, networksSchema } from "../../src/vm/network/spec.ts";
 import type { Opening, VmNetwork } from "../../src/vm/network/vm-network.ts";
+
+/** The pools of a host where nothing is configured. */
+export const testPools: AddressPools = {
+  ipv4: "10.100.0.0/16" as Cidr,
+  ipv6: "fd57:6172:6465::/64" as Cidr,
+};
 
 /** Leases in memory: what the store does for real. */
 export class MemoryLeases implements Leases {
@@ -23,7 +30,7 @@ export class MemoryLeases implements Leases {
     return undefined;
   }
 
-  claim(kind: string, value: number): boolean {
+  claim(kind: string, value: number | string): boolean {
     if (this.taken.has(`${kind} ${value}`)) return false;
     this.taken.set(`${kind} ${value}`, this.#id);
     return true;
@@ -61,7 +68,8 @@ export function networkOf(
   const id = toVmId(options.id ?? "vm-1");
   return allocateNetwork({
     id,
-    pools: defaultPools,
+    pools: testPools,
+    hostPorts: { first: 20_000, count: 100 },
     leases: options.leases ?? new MemoryLeases(id),
     interfaces: networksSchema.parse(inputs).map((spec) => plan(spec, options.ipv6 ?? true)),
   });

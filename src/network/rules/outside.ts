@@ -1,7 +1,6 @@
 import type { VmId } from "../../vm/id.ts";
 import type { IpAddress } from "../../vm/network/address.ts";
-import type { PublishedPort } from "../../vm/network/published-port.ts";
-import type { VmInterface, VmNetwork } from "../../vm/network/vm-network.ts";
+import type { InterfacePolicy, VmInterface, VmNetwork } from "../../vm/network/vm-network.ts";
 import { hostEnd } from "../ip-batch.ts";
 import { BRIDGE_PREFIX, OUTSIDE_PREFIX } from "../numbers.ts";
 import {
@@ -113,8 +112,10 @@ export function hostPortElements({ interfaces }: VmNetwork): unknown[] {
   );
 }
 
+type Publication = InterfacePolicy["published"][number];
+
 /** A port on all addresses of the host is one of both families. */
-function translations({ ipv4, ipv6, uplink }: VmInterface, port: PublishedPort): Rule[] {
+function translations({ ipv4, ipv6, uplink }: VmInterface, port: Publication): Rule[] {
   if (uplink?.kind !== "routed") return [];
   const guests = [ipv4, ipv6].filter((guest): guest is NonNullable<typeof guest> => guest !== undefined);
   const { hostAddress } = port;
@@ -129,7 +130,7 @@ const anyAddress: Readonly<Record<"ip" | "ip6", readonly Statement[]>> = {
   ip6: [different(field("ip6", "daddr"), "::1")],
 };
 
-function translation(address: IpAddress, { hostAddress, hostPort, guestPort, protocol }: PublishedPort): Rule {
+function translation(address: IpAddress, { hostAddress, hostPort, guestPort, protocol }: Publication): Rule {
   const family = protocolOf(address);
   const where: Statement[] =
     hostAddress === undefined

@@ -32,6 +32,8 @@ describe("a published port", () => {
 
   test("is on all addresses and TCP's where nothing else is said", () => {
     assert.deepEqual(port("8080:80"), { hostPort: 8080, guestPort: 80, protocol: "tcp" });
+    assert.deepEqual(port("80"), { guestPort: 80, protocol: "tcp" });
+    assert.equal(formatPublishedPort(port("80")), "80/tcp");
     assert.deepEqual(port("0.0.0.0:8080:80"), port("8080:80"));
     assert.deepEqual(port("[::]:8080:80"), port("8080:80"));
   });
@@ -39,7 +41,6 @@ describe("a published port", () => {
   test("that is none is refused", () => {
     for (const text of [
       "",
-      "80",
       "80:",
       ":80",
       "80:80/sctp",
@@ -63,6 +64,7 @@ describe("a published port", () => {
     assert.ok(!isSameHostPort(port("127.0.0.1:8080:80"), port("127.0.0.2:8080:80")));
     assert.ok(!isSameHostPort(port("8080:80"), port("8080:80/udp")));
     assert.ok(!isSameHostPort(port("8080:80"), port("8081:80")));
+    assert.ok(!isSameHostPort(port("80"), port("80")));
   });
 
   test("of 127.0.0.0/8 is the host's alone", () => {

@@ -59,6 +59,14 @@ describe("a VM's interfaces", () => {
       ["1.publish: port 8080 of the host is there twice"],
     ));
 
+  test("are refused with one address twice, or with the caller's devices beside Warder's", () => {
+    const bridge = { mode: "bridge", bridge: "br0", address: "192.168.7.11/24" };
+    assert.deepEqual(problems([bridge, bridge]), [": must not have the same address twice"]);
+    assert.match(problems(["tap=tap0", "egress"])[0] ?? "", /the caller's own/);
+    assert.match(problems([{ ...bridge, publish: ["8080:80"] }])[0] ?? "", /same port twice/);
+    assert.deepEqual(problems([{ ...bridge, publish: ["80:80", "443"] }]), []);
+  });
+
   test("are told apart by all that is wrong with them at once", () =>
     assert.deepEqual(
       problems([{ mode: "egress", allow: ["10.0.0.1/8"], publish: ["x"], mac: "01:00:00:00:00:00", dns: ["a"] }])

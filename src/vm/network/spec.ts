@@ -158,11 +158,20 @@ export const networksSchema = z
       const message = `port ${port.hostPort} of the host is there twice`;
       context.addIssue({ code: "custom", path: [index, "publish"], message });
     });
+    const addresses = interfaces.flatMap(({ address, address6 }) =>
+      [address?.address, address6?.address].filter(isGiven),
+    );
+    if (new Set(addresses).size < addresses.length)
+      context.addIssue({ code: "custom", message: "must not have the same address twice" });
     const isMixed = interfaces.some(({ mode }) => mode === "tap") && interfaces.some(({ mode }) => mode !== "tap");
     if (!isMixed) return;
     // Firecracker is in one network namespace, and the caller's devices are not in the one that is made here.
     context.addIssue({ code: "custom", message: "can not be the caller's own (`tap`) and Warder's at once" });
   });
+
+function isGiven<Value>(value: Value | undefined): value is Value {
+  return value !== undefined;
+}
 
 type Data = z.output<typeof whole>;
 
@@ -224,7 +233,7 @@ function policyProblems(data: Data): Problem[] {
 function bridgeProblems({ allow, publish }: Data): Problem[] {
   const toHost = allow.some(({ to }) => to === "thisHost");
   const isTranslated = publish.some(
-    ({ hostAddress, hostPort, guestPort }) => hostAddress !== undefined || hostPort !== guestPort,
+    ({ hostAddress, hostPort = 0, guestPort }) => hostAddress !== undefined || (hostPort > 0 && hostPort !== guestPort),
   );
   return [
     ...(toHost

@@ -95,7 +95,7 @@ export interface InterfacePolicy {
   readonly openings: readonly Opening[];
   /** Ports of this host which the guest finds at its gateway's address. */
   readonly hostPorts: readonly { readonly port: number; readonly protocol: PortProtocol }[];
-  readonly published: readonly PublishedPort[];
+  readonly published: readonly (PublishedPort & { readonly hostPort: number })[];
   /** Closed beyond what always is, such as the addresses of the host on a bridge. */
   readonly closed: readonly Cidr[];
   readonly newConnectionsPerSecond: number;

@@ -1,0 +1,18 @@
+import type { VmId } from "../vm/id.ts";
+import type { NetworkSpec } from "../vm/network/spec.ts";
+import type { VmNamespace } from "../vm/network/vm-network.ts";
+import { toHostPath } from "../vm/path.ts";
+
+/** Where `ip netns` keeps namespaces. */
+const NAMESPACES = "/run/netns";
+
+/** The namespace of a VM: `fc-<id>`, as operators of seed-era managers know it. */
+export function namespaceOf(id: VmId): VmNamespace {
+  const name = `fc-${id}`;
+  return { name, path: toHostPath(`${NAMESPACES}/${name}`) };
+}
+
+/** Whether a VM gets a namespace of its own: not where all interfaces are devices that the caller has made. */
+export function needsNamespace(networks: readonly NetworkSpec[] | undefined): boolean {
+  return networks !== undefined && (networks.length === 0 || networks.some(({ mode }) => mode !== "tap"));
+}
