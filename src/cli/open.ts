@@ -19,7 +19,7 @@ export async function openWarder(
 ): Promise<Warder> {
   const { Warder } = await import("../lifecycle/warder.ts");
   const reporter = await terminalReporter(terminal, overrides);
-  return Warder.open({ prepareStarts: false, ...overrides, reporter, ...options });
+  return Warder.open({ role: "visitor", prepareStarts: false, ...overrides, reporter, ...options });
 }
 
 /** Warnings go to standard error; so do notes, where they were asked for. */

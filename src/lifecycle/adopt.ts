@@ -13,8 +13,11 @@ import { keptProof } from "./prove-again.ts";
 import { Supervision } from "./supervision.ts";
 
 /** Whether a manager that lives looks after the VM. */
-export function hasLivingOwner({ host }: Pick<Machinery, "host">, record: VmRecord): boolean {
-  return record.owner !== undefined && host.processes.isAlive(record.owner);
+export function hasLivingOwner({ host }: Pick<Machinery, "host">, { owner }: VmRecord): boolean {
+  if (owner === undefined) return false;
+  const { self } = host.processes;
+  const isSelf = owner.pid === self.pid && owner.startTicks === self.startTicks && owner.bootId === self.bootId;
+  return isSelf || host.processes.isAlive(owner);
 }
 
 /**
@@ -29,10 +32,10 @@ export function adoptVm(machinery: Machinery, record: VmRecord): Supervision | u
   const owned = takeOwnership(machinery, record);
   if (owned === undefined) return undefined;
   machinery.observer.tell({ kind: "adoption", result: "adopted" });
+  machinery.vsock.adopt(owned);
   return superviseOther(machinery, owned, sighting.process);
 }
 
-  machinery.vsock.adopt(owned);
 function takeOwnership({ host, store }: Machinery, { id }: VmRecord): VmRecord | undefined {
   const isFree = (current: VmRecord) => isLive(current.state) && !hasLivingOwner({ host }, current);
   const owned = store.update(id, (current) => (isFree(current) ? { ...current, owner: host.processes.self } : current));

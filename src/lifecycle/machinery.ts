@@ -26,12 +26,16 @@ export interface LifecycleSettings {
   readonly consoleLimitBytes: number;
   /** Most bytes of Firecracker's log kept for each VM. */
   readonly logLimitBytes: number;
+  /** How long, and how many, records and output of VMs that have ended are kept. */
+  readonly retention: { readonly endedMs: number; readonly endedVms: number };
 }
 
 /** The rooms that a VM's life is made with, opened once by the composition root. */
 export interface Machinery {
   readonly host: Host;
   readonly store: Store;
+  /** What is given back, in reverse, when the host is closed: the store, and a manager's lock. */
+  readonly opened: DisposableStack;
   readonly settings: LifecycleSettings;
   readonly cgroups: CgroupHost;
   readonly spareFifos: SpareFifos;
@@ -47,10 +51,10 @@ export interface Machinery {
   readonly warn: (message: string, details: Readonly<Record<string, unknown>>) => void;
   /** What is counted of the VMs that this process supervises. */
   readonly meters: Meters;
+  /** What passes between those VMs and this host by vsock. */
+  readonly vsock: VsockBrokers;
   /** Sees what is done: for metrics and traces. */
   readonly observer: Observer;
   /** Told what happens, for the log. */
   readonly note: (message: string, details: Readonly<Record<string, unknown>>) => void;
-  /** What passes between those VMs and this host by vsock. */
-  readonly vsock: VsockBrokers;
 }

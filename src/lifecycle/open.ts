@@ -11,49 +11,68 @@ import { type HostPath, toHostPath } from "../vm/path.ts";
 import { rememberBinaries } from "./binaries.ts";
 import { gracePeriodAsker } from "./grace-period.ts";
 import type { Machinery } from "./machinery.ts";
+import { becomeManager, type Role } from "./manager-lock.ts";
 import { Meters } from "./meters.ts";
 import { Quarantine } from "./quarantine.ts";
 import { tellChanges } from "./tell-changes.ts";
-
 import { VsockBrokers } from "./vsock-brokers.ts";
+
 /** Where an open host tells what an operator should know. */
 export interface Reporter {
   readonly warn: Machinery["warn"];
   readonly note: Machinery["note"];
 }
 
+/** How a host is opened. */
+export interface OpenOptions {
+  readonly role: Role;
+  readonly reporter: Reporter;
+  readonly observer?: Observer | undefined;
+}
+
 /**
  * The composition root: opens the rooms that VMs are made with, on a host, as configured. Makes the state directory and
  * the directory of jails where they are not there.
  *
- * @throws {@link WarderError} `permission-denied`, `store-failed`, `chroot-base-unusable`.
+ * @throws {@link WarderError} `permission-denied`, `state-locked`, `store-failed`, `chroot-base-unusable`.
  */
-export async function openMachinery(
-  host: Host,
-  config: Config,
-  reporter: Reporter,
-  observer: Observer = blindObserver,
-): Promise<Machinery> {
+export async function openMachinery(host: Host, config: Config, how: OpenOptions): Promise<Machinery> {
   prepareDirectory(host, config.stateDir, 0o700, "WARDER_STATE_DIR");
   prepareDirectory(host, toHostPath(`${config.stateDir}/vms`), 0o700, "WARDER_STATE_DIR");
   const chrootBase = prepareDirectory(host, config.chrootBase, 0o755, "WARDER_CHROOT_BASE");
-  const store = Store.open(`${config.stateDir}/state.db`, host.files);
+  const opened = new DisposableStack();
   try {
-    if (host.processes.effectiveUid === 0) {
-      await removeAbandonedFifos(host, chrootBase);
-      await ensureBase(host, chrootBase);
-    }
+    if (how.role === "manager") opened.use(becomeManager(host, config.stateDir));
+    const store = opened.use(Store.open(`${config.stateDir}/state.db`, host.files));
+    await prepareBase(host, chrootBase);
+    const machinery = assemble(host, { ...config, chrootBase }, how, store);
+    return { ...machinery, opened: opened.move() };
   } catch (error) {
-    store.close();
+    opened.dispose();
+    throw error;
+  }
+}
+
+async function prepareBase(host: Host, chrootBase: HostPath): Promise<void> {
+  if (host.processes.effectiveUid !== 0) return;
+  try {
+    await removeAbandonedFifos(host, chrootBase);
+    await ensureBase(host, chrootBase);
+  } catch (error) {
     throw WarderError.from(error, "chroot-base-unusable", `preparing the directory of jails ${chrootBase}`);
   }
+}
+
+function assemble(host: Host, config: Config, how: OpenOptions, store: Store): Omit<Machinery, "opened"> {
+  const { reporter, observer = blindObserver } = how;
+  const { chrootBase } = config;
   tellChanges(store, observer);
   const spareFifos = new SpareFifos(host, chrootBase);
   const cgroups = detectCgroups(host);
   return {
     host,
     store,
-    settings: { ...config, chrootBase },
+    settings: config,
     cgroups,
     spareFifos,
     quarantine: new Quarantine(host, store, chrootBase),
@@ -61,6 +80,7 @@ export async function openMachinery(
     binaries: rememberBinaries(host, config),
     probeKernel: builtInGuest("probe"),
     meters: new Meters(() => host.clock.monotonic()),
+    vsock: new VsockBrokers(host, (message, details) => reporter.warn(message, details)),
     observer,
     warn: (message, details) => reporter.warn(message, details),
     note: (message, details) => reporter.note(message, details),
@@ -72,7 +92,8 @@ export async function closeMachinery(machinery: Machinery): Promise<void> {
   await machinery.quarantine[Symbol.asyncDispose]();
   await machinery.spareFifos[Symbol.asyncDispose]();
   machinery.host.processes.endSpawning();
-  machinery.store.close();
+  // The store before the lock: who becomes the manager next has it for itself.
+  machinery.opened.dispose();
 }
 
 function prepareDirectory(host: Host, path: HostPath, mode: number, setting: string): HostPath {
@@ -80,7 +101,6 @@ function prepareDirectory(host: Host, path: HostPath, mode: number, setting: str
     makeWithParents(host, path, mode);
     return host.files.resolve(path);
   } catch (cause) {
-    vsock: new VsockBrokers(host, (message, details) => reporter.warn(message, details)),
     const error = WarderError.from(cause, "internal", `making the directory ${path}`);
     throw new WarderError(error.code, {
       doing: error.doing,

@@ -67,26 +67,29 @@ export async function endOfOther(
   outputEnded: Promise<void>,
   signal: AbortSignal,
 ): Promise<ProcessExit & { readonly at?: number }> {
-  while (host.processes.isAlive(process) && !(await settlesWithin(host, outputEnded, QUIET_POLL_MS, signal)));
+  while (host.processes.isAlive(process) && !(await settlesWithin(outputEnded, QUIET_POLL_MS, signal)));
   for (let pollMs = NEAR_POLL_MS; host.processes.isAlive(process); pollMs = Math.min(2 * pollMs, QUIET_POLL_MS)) {
     await host.clock.sleep(pollMs, signal);
   }
   return recordedExit(host, layout, process);
 }
 
-/** Whether something settles in time; throws the signal's reason. */
-async function settlesWithin(
-  host: Host,
-  work: Promise<void>,
-  milliseconds: number,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const over = new AbortController();
+/**
+ * Whether something settles in time; throws the signal's reason. There is one of these for each VM that was taken over,
+ * so it is made of little; and it keeps no process from ending.
+ */
+async function settlesWithin(work: Promise<void>, milliseconds: number, signal: AbortSignal): Promise<boolean> {
+  signal.throwIfAborted();
+  const settled = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => settled.resolve(false), milliseconds).unref();
+  const onAbort = () => settled.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  void work.then(() => settled.resolve(true));
   try {
-    const late = host.clock.sleep(milliseconds, AbortSignal.any([over.signal, signal])).then(() => false);
-    return await Promise.race([work.then(() => true), late]);
+    return await settled.promise;
   } finally {
-    over.abort();
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
   }
 }
 

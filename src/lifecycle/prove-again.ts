@@ -54,7 +54,8 @@ async function proveAgain(
       ? { held: proveHeld(host, process, wanted) }
       : { held: proof.held, running: proveRunning(host, process, wanted) };
   const isolation = reportIsolation(spec.policy, wanted, proofs);
-  store.update(record.id, (current) => ({ ...current, isolation }));
+  const isAsBefore = (current: VmRecord) => JSON.stringify(current.isolation) === JSON.stringify(isolation);
+  store.update(record.id, (current) => (isAsBefore(current) ? current : { ...current, isolation }));
   return isolation;
 }
 

@@ -1,17 +1,19 @@
 import type { ConfigOverrides } from "../config/config.ts";
 import type { Observer } from "../observability/observer.ts";
 import type { VmChange } from "../vm/change.ts";
-import { isWarderError, WarderError } from "../vm/error.ts";
+import { isWarderError, messageOf, WarderError } from "../vm/error.ts";
 import { generateVmId, toVmId, type VmId, vmIdProblem } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { hostDefaults, parseVmSpec, type VmSpec, type VmSpecDefaults, type VmSpecInput } from "../vm/spec.ts";
 import { isLive } from "../vm/state.ts";
+import { Caretaker } from "./caretaker.ts";
 import { ChangeFeed } from "./change-feed.ts";
 import { createVm } from "./create.ts";
 import { Drivers } from "./drivers.ts";
 import { hostOperations } from "./host-operations.ts";
 import { findMade, type Idempotency, MadeMeanwhile, toIdempotency } from "./idempotency.ts";
 import type { Machinery } from "./machinery.ts";
+import type { Role } from "./manager-lock.ts";
 import { closeMachinery, openMachinery, type Reporter } from "./open.ts";
 import { reconcile } from "./reconcile.ts";
 import type { StartOptions } from "./start.ts";
@@ -26,6 +28,11 @@ export interface WarderOptions extends ConfigOverrides {
   readonly observer?: Observer;
   /** What VMs are given where a caller says nothing. */
   readonly defaults?: VmSpecDefaults;
+  /**
+   * Whether this is the one manager of the state directory, which looks after every VM in it: those that run are taken
+   * over when it opens. A `visitor` works beside one, or without: it looks after the VMs that it starts. Default: manager.
+   */
+  readonly role?: Role;
   /** Whether what earlier managers left undone is put in order. Default true. */
   readonly reconcile?: boolean;
   /** Whether what the first start needs is made ahead. Default true; a waste where nothing will be started. */
@@ -57,11 +64,13 @@ export class Warder implements AsyncDisposable {
   readonly #defaults: VmSpecDefaults;
   readonly #drivers: Drivers;
   readonly #feed: ChangeFeed;
+  readonly #caretaker: Caretaker;
 
   private constructor(machinery: Machinery, defaults: VmSpecDefaults) {
     this.#machinery = machinery;
     this.#defaults = defaults;
     this.#drivers = new Drivers(hostOperations(machinery));
+    this.#caretaker = new Caretaker(machinery, this.#drivers);
     this.#feed = new ChangeFeed(machinery.store.changes, machinery.host.clock);
     machinery.store.changes.subscribe((change) => noteChange(machinery, change));
   }
@@ -70,21 +79,28 @@ export class Warder implements AsyncDisposable {
    * Opens this machine: reads the configuration, opens the state, and puts in order what an earlier manager left
    * undone. VMs that run go on, whoever started them.
    *
-   * @throws {@link WarderError} `invalid-config` with every wrong setting; `permission-denied`; `store-failed`.
+   * @throws {@link WarderError} `invalid-config` with every wrong setting; `permission-denied`; `store-failed`;
+   * `state-locked` where another manager has the state directory.
    */
   static async open(options: WarderOptions = {}): Promise<Warder> {
-    const { reporter = standardError, observer, defaults = hostDefaults, ...rest } = options;
+    const { reporter = standardError, observer, defaults = hostDefaults, role = "manager", ...rest } = options;
     const { reconcile: isToReconcile = true, prepareStarts = true, ...overrides } = rest;
     const { host, config } = openThisMachine(overrides);
-    const machinery = await openMachinery(host, config, reporter, observer);
+    const machinery = await openMachinery(host, config, { role, reporter, observer });
     if (prepareStarts) {
       machinery.spareFifos.prefill();
       host.processes.prepareToSpawn();
     }
-    for (const { id, error } of isToReconcile ? await reconcile(machinery) : []) {
-      reporter.warn("VM not removed", { vm_id: id, error: error instanceof Error ? error.message : String(error) });
+    const warder = new Warder(machinery, defaults);
+    if (isToReconcile) await warder.#putInOrder(role);
+    return warder;
+  }
+
+  async #putInOrder(role: Role): Promise<void> {
+    if (role === "manager") return this.#caretaker.begin();
+    for (const { id, error } of await reconcile(this.#machinery)) {
+      this.#machinery.warn("VM not removed", { vm_id: id, error: messageOf(error) });
     }
-    return new Warder(machinery, defaults);
   }
 
   /**
@@ -172,6 +188,7 @@ export class Warder implements AsyncDisposable {
   /** Lets go of everything. VMs go on; this process no longer reads their output. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#feed.close();
+    await this.#caretaker[Symbol.asyncDispose]();
     await this.#drivers.close();
     await closeMachinery(this.#machinery);
   }

@@ -103,7 +103,7 @@ export async function openHere({ chrootBase, ...settings }: HostSettings): Promi
   const isJailed = settings.jailer !== undefined;
   // Unjailed VMs need no directory of jails, which an ordinary user could not make: theirs is as good as any.
   const base = isJailed ? chrootBase : `${openThisMachine(withoutReporter(settings)).config.stateDir}/unjailed`;
-  const warder = await Warder.open({ ...settings, chrootBase: base, prepareStarts: isJailed });
+  const warder = await Warder.open({ role: "visitor", ...settings, chrootBase: base, prepareStarts: isJailed });
   const { host, settings: lifecycle, warn } = warder.machinery;
   return {
     isProduction: lifecycle.production,

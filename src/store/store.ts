@@ -49,8 +49,8 @@ const KNOWN_MAX = 64;
  */
 export class Store implements Disposable {
   readonly #database: Database;
-  /** Records that were read or written last, by their text: to compare it costs far less than to parse it again. */
-  readonly #known = new Map<string, VmRecord>();
+  /** Records that were read or written last, with their text: to compare it costs far less than to parse it again. */
+  readonly #known = new Map<VmId, { readonly text: string; readonly record: VmRecord }>();
   readonly #listeners = new Set<RecordListener>();
   readonly #touched = new Map<VmId, VmRecord | undefined>();
   /** Every change of a VM's state. */
@@ -130,7 +130,8 @@ export class Store implements Disposable {
     const row = this.#database.get("SELECT record FROM vms WHERE id = ?", id);
     if (row === undefined) return undefined;
     const text = String(row.record);
-    return this.#known.get(text) ?? this.#remember(text, parseRecord(text));
+    const known = this.#known.get(id);
+    return known?.text === text ? known.record : this.#remember(text, parseRecord(text));
   }
 
   /** All records, oldest first. */
@@ -304,7 +305,9 @@ export class Store implements Disposable {
   }
 
   #remember(text: string, record: VmRecord): VmRecord {
-    this.#known.set(text, record);
+    // Taken out first: it is the newest then.
+    this.#known.delete(record.id);
+    this.#known.set(record.id, { text, record });
     const [oldest] = this.#known.keys();
     if (this.#known.size > KNOWN_MAX && oldest !== undefined) this.#known.delete(oldest);
     return record;

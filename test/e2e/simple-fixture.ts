@@ -60,7 +60,13 @@ export function openSimple(): SimpleFixture {
     options: { stateDir, reporter: { warn: (message) => void warnings.push(message), note: () => undefined } },
     warnings,
     async leftovers() {
-      await using warder = await Warder.open({ stateDir, chrootBase, parentCgroup, prepareStarts: false });
+      await using warder = await Warder.open({
+        role: "visitor",
+        stateDir,
+        chrootBase,
+        parentCgroup,
+        prepareStarts: false,
+      });
       const { networkNamespaces: _others, ...seen } = snapshotHost({
         chrootBase,
         parentCgroup,

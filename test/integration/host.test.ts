@@ -109,6 +109,16 @@ describe("removal of an attacker's tree", () => {
     assert.equal(await host.files.removeTree(tree), false);
     assert.ok(fs.existsSync(join(precious, "kept")));
   });
+  test("by two at once is done once, and fails for neither", async () => {
+    const tree = fresh();
+    for (let directory = 0; directory < 20; directory++) {
+      fs.mkdirSync(join(tree, String(directory)), { recursive: true });
+      for (let file = 0; file < 20; file++) fs.writeFileSync(join(tree, String(directory), String(file)), "");
+    }
+    const outcomes = await Promise.all([1, 2, 3].map(() => host.files.removeTree(tree)));
+    assert.deepEqual(outcomes, [true, true, true]);
+    assert.equal(fs.existsSync(tree), false);
+  });
   test("of a link removes the link", async () => {
     const precious = fresh();
     fs.mkdirSync(precious);

@@ -30,6 +30,8 @@ export async function openFixture(options: Partial<WarderOptions> = {}): Promise
   const warnings: string[] = [];
   const all = {
     ...realBinaries(),
+    // Tests have several of them on one state, some in processes that they kill.
+    role: "visitor" as const,
     reporter: { warn: (message: string) => void warnings.push(message), note: () => undefined },
     stateDir: `${directory}/state`,
     chrootBase: `${directory}/jails`,

@@ -34,7 +34,7 @@ export async function monitor(
   const answer = (document: MonitorAnswer) => printJson(terminal, document);
   try {
     const task = JSON.parse(await text(input)) as MonitorTask;
-    await using warder = await Warder.open({ ...task.overrides, reporter: journal });
+    await using warder = await Warder.open({ role: "visitor", ...task.overrides, reporter: journal });
     warder.machinery.host.processes.closeInherited();
     const vm = await warder.run(task.spec, { signal });
     answer({ view: vm.inspect(), warnings: journal.takeWarnings() });

@@ -23,8 +23,18 @@ export async function removeTree(path: string, signal?: AbortSignal): Promise<bo
     return true;
   }
   await emptyDirectory(path, top.dev, 0, path, signal);
-  fs.rmdirSync(path);
+  ignoringAbsence(() => fs.rmdirSync(path));
   return true;
+}
+
+/** Somebody else may be removing the same: what is gone already is as it should be. */
+function ignoringAbsence<Value>(act: () => Value): Value | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 async function emptyDirectory(
@@ -36,7 +46,8 @@ async function emptyDirectory(
 ): Promise<void> {
   signal?.throwIfAborted();
   if (depth > DEPTH_LIMIT) throw refusal(shown, `directories are nested more than ${DEPTH_LIMIT} deep`);
-  const descriptor = fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  const descriptor = ignoringAbsence(() => fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  if (descriptor === undefined) return;
   try {
     if (fs.fstatSync(descriptor).dev !== device) throw refusal(shown, "another file system is mounted there");
     const held = `/proc/self/fd/${descriptor}`;
@@ -44,7 +55,7 @@ async function emptyDirectory(
       const child = `${held}/${entry.name}`;
       if (entry.isDirectory()) {
         await emptyDirectory(child, device, depth + 1, `${shown}/${entry.name}`, signal);
-        fs.rmdirSync(child);
+        ignoringAbsence(() => fs.rmdirSync(child));
         await othersTurn();
       } else {
         await unlinkFile(child, entry.isFile());
@@ -61,8 +72,11 @@ function othersTurn(): Promise<void> {
 }
 
 async function unlinkFile(path: string, isFile: boolean): Promise<void> {
-  if (isFile && (fs.lstatSync(path, { throwIfNoEntry: false })?.size ?? 0) >= LARGE_FILE_BYTES) await unlink(path);
-  else fs.unlinkSync(path);
+  const isLarge = isFile && (fs.lstatSync(path, { throwIfNoEntry: false })?.size ?? 0) >= LARGE_FILE_BYTES;
+  if (!isLarge) return void ignoringAbsence(() => fs.unlinkSync(path));
+  await unlink(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+  });
 }
 
 function refusal(path: string, why: string): WarderError {
