@@ -61,6 +61,7 @@ function sampleVm(machinery: Machinery, record: VmRecord, isHealthy: HealthLooku
     vcpus: spec.vcpus,
     memoryBytes: spec.memoryMib * MIB,
     ...(spec.limits.memoryBytes === undefined ? {} : { memoryLimitBytes: spec.limits.memoryBytes }),
+    runs: record.incarnation,
     ...(startedAt === undefined ? {} : { startedAt }),
     ...(healthy === undefined ? {} : { isHealthy: healthy }),
     measure: () => measureVm(machinery, record),

@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Registry } from "prom-client";
 import { WarderError } from "../vm/error.ts";
+import { errorCodes } from "../vm/error-codes.ts";
+import { exitCauses } from "../vm/exit.ts";
 import { currentContext, withContext } from "./call-context.ts";
 import { createCoreObserver } from "./core-observer.ts";
 import { createInstruments } from "./metrics/instruments.ts";
-import { blindObserver, type Observer } from "./observer.ts";
+import { adoptionResults, blindObserver, type Observer } from "./observer.ts";
 import { blindTracer, type SpanFacts } from "./tracing/span.ts";
 
 function observed(): {
@@ -25,7 +27,8 @@ function observed(): {
     },
   };
   const observer = createCoreObserver({ instruments: createInstruments(registry), tracer, now: () => clock.ms });
-  const lines = async (pattern: RegExp) => (await registry.metrics()).split("\n").filter((line) => pattern.test(line));
+  const lines = async (pattern: RegExp) =>
+    (await registry.metrics()).split("\n").filter((line) => !line.startsWith("#") && pattern.test(line));
   return { observer, clock, spans, lines };
 }
 
@@ -64,6 +67,13 @@ describe("what is observed of the core", () => {
     ]);
   });
 
+  test("whatever may be alerted on: there from the start, at 0", async () => {
+    const { lines } = observed();
+    assert.equal((await lines(/^warder_failures_total\{.* 0$/)).length, Object.keys(errorCodes).length);
+    assert.equal((await lines(/^warder_vm_exits_total\{.* 0$/)).length, exitCauses.length);
+    assert.equal((await lines(/^warder_adoptions_total\{.* 0$/)).length, adoptionResults.length);
+  });
+
   test("a step: how long it took, and whether it, or taking it back, failed", async () => {
     const { observer, clock, lines, spans } = observed();
     await observer.watch({ kind: "step", name: "launch", phase: "run", vmId: "vm-1" }, () => {
@@ -74,13 +84,14 @@ describe("what is observed of the core", () => {
     };
     await assert.rejects(async () => observer.watch({ kind: "step", name: "boot", phase: "run" }, fail));
     await assert.rejects(async () => observer.watch({ kind: "step", name: "boot", phase: "undo" }, fail));
-    assert.deepEqual(await lines(/duration_seconds_(sum|count)\{step|failures_total\{/), [
+    assert.deepEqual(await lines(/duration_seconds_(sum|count)\{step|(step|undo)_failures_total[ {]\w/), [
       'warder_start_step_duration_seconds_sum{step="launch"} 0.012',
       'warder_start_step_duration_seconds_count{step="launch"} 1',
       'warder_start_step_duration_seconds_sum{step="boot"} 0',
       'warder_start_step_duration_seconds_count{step="boot"} 1',
       'warder_start_step_failures_total{step="boot",phase="run"} 1',
       'warder_start_step_failures_total{step="boot",phase="undo"} 1',
+      "warder_undo_failures_total 1",
     ]);
     assert.deepEqual(
       spans.map(({ name }) => name),
@@ -95,6 +106,7 @@ describe("what is observed of the core", () => {
     observer.tell({ kind: "isolation-judged", level: "degraded", gaps: ["uid", "limit.memory"] });
     observer.tell({ kind: "adoption", result: "adopted" });
     observer.tell({ kind: "background-failure", code: "cleanup-failed" });
+    assert.deepEqual(await lines(/^warder_failures_total.* 1$/), ['warder_failures_total{code="cleanup-failed"} 1']);
     assert.deepEqual(await lines(/^warder_(vm_|isolation|adoptions|background)[^ ]* 1$/), [
       'warder_vm_exits_total{cause="guest-panic"} 1',
       'warder_vm_exits_total{cause="stopped"} 1',
@@ -103,7 +115,7 @@ describe("what is observed of the core", () => {
       'warder_isolation_gaps_total{control="uid"} 1',
       'warder_isolation_gaps_total{control="limit.memory"} 1',
       'warder_adoptions_total{result="adopted"} 1',
-      'warder_background_failures_total{code="cleanup-failed"} 1',
+      "warder_background_failures_total 1",
     ]);
   });
 

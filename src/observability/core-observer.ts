@@ -42,7 +42,7 @@ export function createCoreObserver({
 }
 
 async function measureOperation(
-  { operations, operationSeconds, operationsRunning }: Instruments,
+  { operations, operationSeconds, operationsRunning, failures }: Instruments,
   operation: string,
   now: () => number,
   work: () => unknown,
@@ -54,6 +54,7 @@ async function measureOperation(
     return await work();
   } catch (error) {
     code = codeOf(error);
+    failures.inc({ code });
     throw error;
   } finally {
     operationsRunning.dec({ operation });
@@ -63,7 +64,7 @@ async function measureOperation(
 }
 
 async function measureStep(
-  { stepSeconds, stepFailures }: Instruments,
+  { stepSeconds, stepFailures, undoFailures }: Instruments,
   { step, phase }: { readonly step: string; readonly phase: "run" | "undo" },
   now: () => number,
   work: () => unknown,
@@ -73,6 +74,7 @@ async function measureStep(
     return await work();
   } catch (error) {
     stepFailures.inc({ step, phase });
+    if (phase === "undo") undoFailures.inc();
     throw error;
   } finally {
     if (phase === "run") stepSeconds.observe({ step }, (now() - began) / 1000);
@@ -99,6 +101,7 @@ function count(instruments: Instruments, controls: BoundedLabel, happening: Happ
       instruments.adoptions.inc({ result: happening.result });
       break;
     case "background-failure":
-      instruments.backgroundFailures.inc({ code: happening.code });
+      instruments.backgroundFailures.inc();
+      instruments.failures.inc({ code: happening.code });
   }
 }

@@ -12,20 +12,24 @@ import type { ProcessExit } from "./process.ts";
  *   VM's, had none left.
  * - `start-failed`: it never came to run; `host-reboot`: with its host; `unknown`: nobody saw it and nothing tells.
  */
-export type ExitCause =
-  | "guest-ended"
-  | "guest-panic"
-  | "guest-crash"
-  | "stopped"
-  | "killed"
-  | "killed-by-stranger"
-  | "firecracker-error"
-  | "seccomp"
-  | "out-of-memory"
-  | "host-out-of-memory"
-  | "start-failed"
-  | "host-reboot"
-  | "unknown";
+export type ExitCause = (typeof exitCauses)[number];
+
+/** All causes. */
+export const exitCauses = Object.freeze([
+  "guest-ended",
+  "guest-panic",
+  "guest-crash",
+  "stopped",
+  "killed",
+  "killed-by-stranger",
+  "firecracker-error",
+  "seccomp",
+  "out-of-memory",
+  "host-out-of-memory",
+  "start-failed",
+  "host-reboot",
+  "unknown",
+] as const);
 
 /** How and why a VM ended, with what that is concluded from. */
 export interface VmExit extends ProcessExit {

@@ -37,6 +37,8 @@ export interface VmSample {
   readonly memoryLimitBytes?: number;
   /** Whether it counts as healthy; absent where it was not looked at yet. */
   readonly isHealthy?: boolean;
+  /** How often it was started. */
+  readonly runs: number;
   /** When this run of it began, in milliseconds since 1970. */
   readonly startedAt?: number;
   /** Reads what it uses: a few system calls, so only asked for VMs that are shown one by one. */

@@ -1,4 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { errorCodes } from "../../vm/error-codes.ts";
+import { exitCauses } from "../../vm/exit.ts";
+import { adoptionResults } from "../observer.ts";
 
 /** Seconds. From a start's quickest step to an operation that meets its deadline. */
 const OPERATION_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
@@ -6,6 +9,15 @@ const STEP_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025
 
 /** Everything that is counted as it happens. Labels have values of closed sets only: see `docs/metrics.md`. */
 export function createInstruments(registry: Registry) {
+  const instruments = makeInstruments(registry);
+  // A series that begins with its first event hides it from `increase()`: what alerts look at is there from the start.
+  for (const code of Object.keys(errorCodes)) instruments.failures.inc({ code }, 0);
+  for (const cause of exitCauses) instruments.vmExits.inc({ cause }, 0);
+  for (const result of adoptionResults) instruments.adoptions.inc({ result }, 0);
+  return instruments;
+}
+
+function makeInstruments(registry: Registry) {
   const { counter, gauge, histogram } = makers(registry);
   return {
     build: gauge("warder_build_info", "1, with the versions of Warder and Node as labels.", ["version", "node"]),
@@ -13,6 +25,11 @@ export function createInstruments(registry: Registry) {
       "warder_operations_total",
       "Operations on VMs that have ended, by what was asked and by error code (`ok` for success).",
       ["operation", "code"],
+    ),
+    failures: counter(
+      "warder_failures_total",
+      "Failures of operations, of measurements and of work that no caller waits for, by error code.",
+      ["code"],
     ),
     operationSeconds: histogram(
       "warder_operation_duration_seconds",
@@ -32,6 +49,7 @@ export function createInstruments(registry: Registry) {
       "Steps of starts that failed (phase `run`), and that could not be taken back (phase `undo`).",
       ["step", "phase"],
     ),
+    undoFailures: counter("warder_undo_failures_total", "Steps of starts that could not be taken back.", []),
     vmExits: counter("warder_vm_exits_total", "VMs that have ended, by cause.", ["cause"]),
     vmRestarts: counter(
       "warder_vm_restarts_total",
@@ -55,8 +73,8 @@ export function createInstruments(registry: Registry) {
     ),
     backgroundFailures: counter(
       "warder_background_failures_total",
-      "Failures of work that no caller waits for, by error code.",
-      ["code"],
+      "Failures of work that no caller waits for, such as the removal of a VM that has ended.",
+      [],
     ),
     requests: counter(
       "warder_rpc_requests_total",
@@ -90,8 +108,8 @@ export function createInstruments(registry: Registry) {
     ),
     collectFailures: counter(
       "warder_collect_failures_total",
-      "Times that the host could not be measured for a scrape, by error code.",
-      ["code"],
+      "Times that the host, or a VM, could not be measured for a scrape.",
+      [],
     ),
   };
 }

@@ -25,6 +25,7 @@ function vm(id: string, overrides: Partial<VmSample> = {}): VmSample {
     isolation: { level: "proven", gaps: 0 },
     vcpus: 2,
     memoryBytes: 1024,
+    runs: 4,
     startedAt: 5_000,
     measure: () => ({ usage }),
     ...overrides,
@@ -102,9 +103,7 @@ describe("metrics of the host", () => {
     assert.notDeepEqual(await matching(lines, /warder_(vm|remains)/), []);
     isBroken = true;
     assert.deepEqual(await matching(lines, /^warder_(vms|vm_(cpu|memory|series)|remains|leases)/), []);
-    assert.deepEqual(await matching(lines, /collect_failures/), [
-      'warder_collect_failures_total{code="store-failed"} 2',
-    ]);
+    assert.deepEqual(await matching(lines, /collect_failures/), ["warder_collect_failures_total 2"]);
   });
 
   test("claim nothing before anything was measured", async () => {
@@ -138,6 +137,7 @@ describe("metrics of single VMs", () => {
     assert.deepEqual(
       (await matching(lines, /vm_id="vm-1"/)).map((line) => line.replace('vm_id="vm-1"', "")),
       [
+        "warder_vm_runs_total{} 4",
         "warder_vm_start_time_seconds{} 5",
         "warder_vm_healthy{} 0",
         "warder_vm_isolation_gaps{} 0",
@@ -169,6 +169,7 @@ describe("metrics of single VMs", () => {
   test("have no series for what is not known", async () => {
     const { lines } = metricsOf(() => host([vm("vm-1", { measure: () => ({ usage: {} }) })]));
     assert.deepEqual(await matching(lines, /vm_id=/), [
+      'warder_vm_runs_total{vm_id="vm-1"} 4',
       'warder_vm_start_time_seconds{vm_id="vm-1"} 5',
       'warder_vm_isolation_gaps{vm_id="vm-1"} 0',
     ]);
@@ -210,8 +211,9 @@ describe("metrics of single VMs", () => {
       "warder_vm_series_omitted 1",
       'warder_vm_memory_bytes{vm_id="vm-2"} 4096',
     ]);
-    assert.deepEqual(await matching(lines, /collect_failures/), [
-      'warder_collect_failures_total{code="permission-denied"} 2',
+    assert.deepEqual(await matching(lines, /collect_failures|permission/), [
+      'warder_failures_total{code="permission-denied"} 2',
+      "warder_collect_failures_total 2",
     ]);
   });
 

@@ -93,6 +93,7 @@ export class Metrics {
   }
 
   #countFailure(error: unknown): void {
-    this.instruments.collectFailures.inc({ code: codeOf(error) });
+    this.instruments.collectFailures.inc();
+    this.instruments.failures.inc({ code: codeOf(error) });
   }
 }

@@ -6,8 +6,8 @@ import { makers } from "./instruments.ts";
 const BATCH = 8;
 
 /**
- * Series of single VMs: of those with a process, for at most so many of them, the oldest first, so that a series stays
- * as long as its VM does. Written anew for each scrape: those of a VM go with it.
+ * Series of single VMs: of those with a process, and of those that wait to be started again, for at most so many of them,
+ * the oldest first, so that a series stays as long as its VM does. Written anew for each scrape: those of a VM go with it.
  */
 export class VmSeries {
   readonly #series: ReturnType<typeof createSeries>;
@@ -20,7 +20,7 @@ export class VmSeries {
 
   /** @returns Why VMs could not be measured: these have no series of their own this time. */
   async write(vms: readonly VmSample[]): Promise<unknown[]> {
-    const live = vms.filter(({ isLive }) => isLive);
+    const live = vms.filter(({ isLive, state }) => isLive || state === "restarting");
     const measured: [VmSample, VmMeasure][] = [];
     const failures: unknown[] = [];
     for (const [index, vm] of live.slice(0, this.#most).entries()) {
@@ -49,6 +49,7 @@ export class VmSeries {
   #writeOne(vm: VmSample, { usage, devices, droppedBytes }: VmMeasure): void {
     const series = this.#series;
     const vm_id = vm.id;
+    series.runs.inc({ vm_id }, vm.runs);
     set(vm.startedAt, (value) => series.started.set({ vm_id }, value / 1000));
     if (vm.isHealthy !== undefined) series.healthy.set({ vm_id }, vm.isHealthy ? 1 : 0);
     set(vm.isolation?.gaps, (value) => series.gaps.set({ vm_id }, value));
@@ -90,9 +91,10 @@ function createSeries(registry: Registry) {
   return {
     omitted: gauge(
       "warder_vm_series_omitted",
-      "VMs with a process that have no series of their own: too many, or not measurable.",
+      "VMs that run, or are to, and have no series of their own: too many, or not measurable.",
       [],
     ),
+    runs: counter("warder_vm_runs_total", "Starts of the VM, from its making on.", byVm),
     started: gauge("warder_vm_start_time_seconds", "When this run of the VM began, in seconds since 1970.", byVm),
     healthy: gauge("warder_vm_healthy", "1 where the VM counts as healthy, 0 where it does not.", byVm),
     gaps: gauge("warder_vm_isolation_gaps", "Controls of the VM that are not as asked, or could not be read.", byVm),
