@@ -7,7 +7,8 @@
  */
 
 export type { Reporter } from "./lifecycle/open.ts";
-export { type Cancellable, Vm } from "./lifecycle/vm.ts";
+export { type Cancellable, type PauseOptions, Vm } from "./lifecycle/vm.ts";
+export type { VmVsock } from "./lifecycle/vm-vsock.ts";
 export { type RunOptions, Warder, type WarderOptions } from "./lifecycle/warder.ts";
 export {
   FirecrackerProcess,
@@ -38,6 +39,7 @@ export type { ExitCause, VmExit } from "./vm/exit.ts";
 export type { VmId } from "./vm/id.ts";
 export type { Control, IsolationLevel, IsolationPolicy, IsolationReport } from "./vm/isolation.ts";
 export type { IoLimit, Limits } from "./vm/limits.ts";
+export type { Bandwidth, Operations, RateLimit } from "./vm/rate-limit.ts";
 export {
   defaultShutdownLadder,
   killLadder,
@@ -49,3 +51,6 @@ export {
 export { defaultLimits, type VmSpec, type VmSpecInput } from "./vm/spec.ts";
 export type { VmState } from "./vm/state.ts";
 export type { VmView } from "./vm/view.ts";
+export { defaultVsockLimits, type VsockLimits, type VsockPortLimits, type VsockSpec } from "./vm/vsock.ts";
+export type { ConnectOptions, OnConnection, VsockListening } from "./vsock/access.ts";
+export type { VsockStatistics } from "./vsock/broker.ts";

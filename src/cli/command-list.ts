@@ -72,6 +72,12 @@ export const commandList: readonly ListedCommand[] = [
     load: async () => (await import("./commands/stats.ts")).statsCommand,
   },
   {
+    name: "vsock",
+    summary: "join standard input and output to a program of a guest's",
+    group: look,
+    load: async () => (await import("./commands/vsock.ts")).vsockCommand,
+  },
+  {
     name: "doctor",
     summary: "say whether VMs can be jailed here, and what to do if not",
     group: machine,

@@ -3,9 +3,9 @@ import type { FieldProblem } from "../vm/error.ts";
 
 /** What a command takes beside flags. */
 export interface Operands {
-  /** As the help shows it: `ID`. */
+  /** As the help shows it: `ID`; for operands of different kinds all of them, in their order: `ID PORT [FILE]`. */
   readonly name: string;
-  readonly count: "one" | "at most one" | "one or more" | "any number";
+  readonly count: "one" | "at most one" | "one or more" | "any number" | "each";
   readonly help: string;
 }
 
@@ -14,6 +14,7 @@ const usages: Readonly<Record<Operands["count"], (name: string) => string>> = {
   "at most one": (name) => `[${name}]`,
   "one or more": (name) => `${name}...`,
   "any number": (name) => `[${name}...]`,
+  each: (name) => name,
 };
 
 /** Tells commander of operands. It takes any number, so that what is missing is told together with what else is wrong. */
@@ -41,13 +42,31 @@ export function readOperands(
   operands: Operands | undefined,
   isUncertain: boolean,
 ): { readonly values: readonly string[]; readonly problems: readonly FieldProblem[] } {
+  if (operands?.count === "each") return readEach(args, operands.name.split(" "), isUncertain);
   const values = [...new Set(args.filter((each) => !isFlag(each)))];
   const most = operands === undefined ? 0 : operands.count.endsWith("one") ? 1 : Number.POSITIVE_INFINITY;
   const isMissing = operands?.count.startsWith("one") === true && values.length === 0;
   const missing = isMissing ? [{ field: operands.name, problem: "is needed" }] : [];
-  const surplus = isUncertain ? [] : values.slice(most);
+  return { values, problems: [...missing, ...(isUncertain ? [] : tooMany(values.slice(most)))] };
+}
+
+/** Operands that differ in kind: the same text may stand for two of them. */
+function readEach(
+  args: readonly string[],
+  names: readonly string[],
+  isUncertain: boolean,
+): ReturnType<typeof readOperands> {
+  const values = args.filter((each) => !isFlag(each));
+  const missing = names.slice(values.length).filter((name) => !name.startsWith("["));
   return {
     values,
-    problems: [...missing, ...surplus.map((field) => ({ field, problem: "is one argument too many" }))],
+    problems: [
+      ...missing.map((field) => ({ field, problem: "is needed" })),
+      ...(isUncertain ? [] : tooMany(values.slice(names.length))),
+    ],
   };
+}
+
+function tooMany(values: readonly string[]): FieldProblem[] {
+  return values.map((field) => ({ field, problem: "is one argument too many" }));
 }

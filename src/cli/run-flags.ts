@@ -1,6 +1,7 @@
 import { disk, drive, mebibytes, oneOf, path, secondsWithin, text, whole } from "./flag-parsers.ts";
 import { grouped, list, toggle, value } from "./flags.ts";
 import { io } from "./io-flag.ts";
+import { driveLimit, vsockLimits, vsockPort } from "./rate-flags.ts";
 
 /** The flags of `warder run`. */
 export const runFlags = {
@@ -24,6 +25,24 @@ export const runFlags = {
     openFiles: value("--open-files <n>", whole, "open files of Firecracker (default 2048)"),
     fileSize: value("--file-size <MiB>", mebibytes, "largest file that Firecracker may write (default: unlimited)"),
     io: list("--io <dev:rate,...>", io, "disk throttle, such as /dev/vda:rbps=10M,wiops=200; may be repeated"),
+    driveLimit: list(
+      "--drive-limit <id:rate,...>",
+      driveLimit,
+      "rate of a disk, such as rootfs:bandwidth=10M,ops=500; may be repeated",
+    ),
+  }),
+  ...grouped("Its vsock:", {
+    vsock: toggle("--vsock", "a vsock; implied by the two below"),
+    vsockPort: list(
+      "--vsock-port <port=target>",
+      vsockPort,
+      "open a port to the guest: 80=tcp:127.0.0.1:8080 or 52=unix:/run/agent.sock; may be repeated",
+    ),
+    vsockLimit: value(
+      "--vsock-limit <limit,...>",
+      vsockLimits,
+      "of all connections: rate=100,concurrent=128,to-guest=64M,to-host=64M (default)",
+    ),
   }),
   ...grouped("Its jail:", {
     id: value("--id <id>", text, "name of the VM and its jail (default: made up)"),

@@ -29,6 +29,8 @@ test("every flag has its place in the description of the VM", async () => {
     ...["--memory-limit", "2G", "--pids", "99", "--open-files", "512", "--file-size", "3", "--io", "8:0:rbps=1M"],
     ...["--uid", "70000", "--gid", "70001", "--netns", "/run/netns/x", "--new-pid-ns", "--api-sock", "/api.sock"],
     ...["--isolation", "degrade", "--timeout", "2.5"],
+    ...["--drive-limit", "rootfs:ops=100", "--drive-limit", "data:bandwidth=1M"],
+    ...["--vsock-port", "80=tcp:127.0.0.1:8080,concurrent=2", "--vsock-limit", "rate=5"],
   );
   assert.deepEqual(problems, {});
   assert.deepEqual(request.spec, {
@@ -39,10 +41,14 @@ test("every flag has its place in the description of the VM", async () => {
     vcpus: 2,
     memoryMib: 1024,
     drives: [
-      { path: "/r", readOnly: true, root: true },
-      { id: "data", path: "/d", readOnly: false },
+      { path: "/r", readOnly: true, root: true, rateLimit: { operations: { perSecond: 100 } } },
+      { id: "data", path: "/d", readOnly: false, rateLimit: { bandwidth: { bytesPerSecond: 1024 ** 2 } } },
       { path: "/e", readOnly: true },
     ],
+    vsock: {
+      ports: [{ port: 80, to: "tcp:127.0.0.1:8080", limits: { concurrent: 2 } }],
+      limits: { connectionRate: { perSecond: 5 } },
+    },
     limits: {
       cpuPercent: 150,
       cpuWeight: 50,
@@ -64,6 +70,21 @@ test("every flag has its place in the description of the VM", async () => {
     startTimeoutMs: 2500,
   });
   assert.ok(parseVmSpec(request.spec));
+});
+
+test("a vsock may be had without anything open", async () => {
+  const { request } = await read("--kernel", "/k", "--vsock");
+  assert.deepEqual(request.spec.vsock, {});
+});
+
+test("what is wrong with a vsock or a disk's limit is told by its flag", async () => {
+  const { problems } = await read(
+    ...["--kernel", "/k", "--vsock-port", "80=tcp:10.0.0.1:80", "--vsock-limit", "concurrent=5000"],
+    ...["--drive", "data=/d", "--drive-limit", "data:bandwidth=1M,burst=1", "--drive-limit", "other:ops=1"],
+  );
+  assert.match(String(problems["--vsock-port"]), /loopback/);
+  assert.match(String(problems["--vsock-limit"]), /at most 1023/);
+  assert.match(String(problems["--drive-limit"]), /at least 104858|no disk other/);
 });
 
 test("what is not said is left to the VM's own defaults", async () => {

@@ -18,6 +18,7 @@ export interface RunRequest extends CommonRequest {
 /** Reads a request, refusing what is wrong with flags by themselves and with the VM that they describe. */
 export async function parseRun({ flags, common, refuse }: CommandInput<typeof runFlags>): Promise<RunRequest> {
   for (const { field, problem } of kernelProblems(flags)) refuse(field, problem);
+  for (const id of unknownDrives(flags)) refuse("--drive-limit", `there is no disk ${id}`);
   const devices = await resolveDevices(flags, refuse);
   const spec = toSpecInput({ ...flags, ...devices });
   for (const { field, problem } of await specProblems(spec)) {
@@ -42,6 +43,12 @@ function kernelProblems({ probe, kernel, initrd }: RunFlagValues): FieldProblem[
   return surplus.flatMap(([field, given]) => {
     return given === undefined ? [] : [{ field, problem: "has no meaning with --probe, which is a kernel by itself" }];
   });
+}
+
+/** Disks that are limited and are not there. */
+function unknownDrives({ rootfs, drive = [], driveLimit = [] }: RunFlagValues): string[] {
+  const known = [...(rootfs === undefined ? [] : ["rootfs"]), ...drive.map(({ id }) => id)];
+  return driveLimit.map(({ id }) => id).filter((id) => !known.includes(id));
 }
 
 async function specProblems(spec: VmSpecInput): Promise<readonly FieldProblem[]> {

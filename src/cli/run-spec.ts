@@ -28,6 +28,8 @@ const flagNames: Readonly<Record<string, string>> = {
 export function flagOfField(field: string, hasRootfs: boolean): string {
   const known = flagNames[field];
   if (known !== undefined) return known;
+  if (/^drives.*\.rateLimit/.test(field)) return "--drive-limit";
+  if (field.startsWith("vsock.")) return field.startsWith("vsock.ports") ? "--vsock-port" : "--vsock-limit";
   if (hasRootfs && field.startsWith("drives[0]")) return "--rootfs";
   if (field.startsWith("drive")) return "--drive";
   return `--${field.replace(/^limits\./, "").replace(/[[.].*$/, "")}`;
@@ -44,7 +46,8 @@ export function toSpecInput(flags: RunFlagValues): VmSpecInput {
     bootArgs: flags.bootArgs,
     vcpus: flags.vcpus,
     memoryMib: flags.memory,
-    drives: [...(flags.rootfs === undefined ? [] : [{ ...flags.rootfs, root: true }]), ...(flags.drive ?? [])],
+    drives: toDrives(flags),
+    vsock: toVsock(flags),
     limits: toLimits(flags),
     policy: flags.isolation,
     jailed: flags.unjailed !== true,
@@ -56,6 +59,19 @@ export function toSpecInput(flags: RunFlagValues): VmSpecInput {
     startTimeoutMs: flags.timeout,
   };
   return dropUndefined(input);
+}
+
+function toDrives({ rootfs, drive = [], driveLimit = [] }: RunFlagValues): NonNullable<VmSpecInput["drives"]> {
+  const drives = [...(rootfs === undefined ? [] : [{ ...rootfs, root: true }]), ...drive];
+  return drives.map((each) => {
+    const limit = driveLimit.findLast(({ id }) => id === ("root" in each ? "rootfs" : each.id));
+    return limit === undefined ? each : { ...each, rateLimit: limit.rateLimit };
+  });
+}
+
+function toVsock({ vsock, vsockPort, vsockLimit }: RunFlagValues): VmSpecInput["vsock"] {
+  if (vsock !== true && vsockPort === undefined && vsockLimit === undefined) return undefined;
+  return dropUndefined({ ports: vsockPort?.map((each) => each), limits: vsockLimit });
 }
 
 function toLimits(flags: RunFlagValues): NonNullable<VmSpecInput["limits"]> {

@@ -100,6 +100,7 @@ export const errorCodes = Object.freeze({
   "api-protocol": code("Firecracker's API answered something that is not its protocol.", "internal"),
   "api-unreachable": code("Firecracker's API socket does not answer.", "unavailable"),
   "vsock-refused": code("The guest does not take a vsock connection: nothing listens on the port.", "unavailable"),
+  "vsock-broken": code("A vsock connection ended while it was written to, or before it was made.", "unavailable"),
   "vsock-limit": code("A limit on a VM's vsock connections is reached.", "resource_exhausted", 3),
   "vsock-port-taken": code("The port is open to the guest already.", "already_exists"),
   "process-stranger": code(

@@ -27,6 +27,8 @@ export interface VmView {
   readonly timings: Readonly<Record<string, number>>;
   /** There once the VM has ended. */
   readonly exit?: VmExit;
+  /** Of a VM with a vsock: its context id in the guest. */
+  readonly vsock?: { readonly cid: number };
   readonly vcpus: number;
   readonly memoryMib: number;
   readonly kernel: string;
@@ -55,6 +57,7 @@ export function toView(record: VmRecord): VmView {
     isolation: record.isolation ?? null,
     timings: record.timings,
     ...(record.exit === undefined ? {} : { exit: record.exit }),
+    ...(record.vsock === undefined ? {} : { vsock: record.vsock }),
     vcpus: spec.vcpus,
     memoryMib: spec.memoryMib,
     kernel: spec.kernel,
