@@ -38,6 +38,8 @@ function roleOf(each: DescriptorFacts, wanted: WantedIsolation, phase: ControlPh
   // The jailer closes what it inherits, and Firecracker has opened none before its configuration. Whatever is open once
   // the guest runs, it has opened itself, in its own network namespace.
   if (each.target.startsWith("socket:[")) return isServing(wanted, phase) ? "socket" : undefined;
+  // For a moment, at the far end of its table, which Firecracker makes as large as it may become. It leads nowhere.
+  if (isDevice(each, [NULL_DEVICE])) return "null";
   if (isDevice(each, devicesOf(wanted))) return "device";
   if (each.file?.kind !== "directory" && wanted.files.some((known) => isSameFile(known, each.file)))
     return "known file";

@@ -185,6 +185,7 @@ const roles: [what: string, target: string, file: FileOf | undefined, ok: boolea
   ["/dev/kvm", "/dev/kvm", character("10:232"), true],
   ["/dev/net/tun", "/dev/net/tun", character("10:200"), true],
   ["/dev/userfaultfd", "/dev/userfaultfd", character("10:125"), true],
+  ["/dev/null, wherever", "/dev/null", character("1:3"), true],
   ["a block device with the number of /dev/kvm", "/dev/kvm", { ...character("10:232"), kind: "block" }, false],
   ["/dev/mem", "/dev/kvm", character("1:1"), false],
   ["an asynchronous drive's ring", "anon_inode:[io_uring]", undefined, true],
