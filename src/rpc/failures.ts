@@ -1,33 +1,41 @@
-import { ConnectError, type Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import type { OpenRequest } from "../observability/requests.ts";
 import { isWarderError, WarderError } from "../vm/error.ts";
+import type { WireCode } from "../vm/error-codes.ts";
 import { toWireError } from "../wire/error.ts";
-
-/** Told of a failure that no caller could have avoided, with everything that the caller is not told. */
-export type FailureListener = (failure: { readonly procedure: string; readonly error: unknown }) => void;
+import { openRequestKey } from "./gate/gate.ts";
 
 /**
- * Turns what a service throws into what its caller gets: Warder's own errors with their details, anything else as
- * `internal` without a word of what it was, as that may be anybody's.
+ * Does the work of a call as a part of its request, so that all that is logged and traced meanwhile belongs to it, and
+ * turns what is thrown into what the caller gets.
  */
-export function failureInterceptor(onDefect: FailureListener): Interceptor {
-  return (next) => async (request) => {
-    const procedure = `${request.service.typeName}/${request.method.name}`;
-    const toThrow = (reason: unknown) => toConnectError(reason, (error) => onDefect({ procedure, error }));
-    try {
-      const response = await next(request);
-      if (!response.stream) return response;
-      return { ...response, message: translated(response.message, toThrow) };
-    } catch (reason) {
-      throw toThrow(reason);
-    }
-  };
+export const requestInterceptor: Interceptor = (next) => async (request) => {
+  const open = request.contextValues.get(openRequestKey);
+  if (open === undefined) throw new TypeError("a call came to a service past the gate");
+  try {
+    const response = await open.within(() => next(request));
+    if (response.stream) return { ...response, message: observed(response.message, open) };
+    open.end();
+    return response;
+  } catch (reason) {
+    throw failed(open, reason);
+  }
+};
+
+/** Ends a request with what went wrong, and gives what its caller is told. */
+export function failed(open: OpenRequest, reason: unknown): ConnectError {
+  const error = toConnectError(reason);
+  open.end({ error: reason, code: wireCodeOf(error) });
+  return error;
 }
 
-/** The error for a caller; `onDefect` gets what the caller does not. */
-export function toConnectError(reason: unknown, onDefect: (reason: unknown) => void): ConnectError {
+/**
+ * The error for a caller: Warder's own with their details, anything else as `internal` without a word of what it was, as
+ * that may be anybody's.
+ */
+export function toConnectError(reason: unknown): ConnectError {
   if (reason instanceof ConnectError) return reason;
   if (isWarderError(reason) && reason.code !== "internal") return toWireError(reason);
-  onDefect(reason);
   return toWireError(
     new WarderError("internal", {
       doing: isWarderError(reason) ? reason.doing : "serving the request",
@@ -37,13 +45,24 @@ export function toConnectError(reason: unknown, onDefect: (reason: unknown) => v
   );
 }
 
-async function* translated<T>(
-  messages: AsyncIterable<T>,
-  toThrow: (reason: unknown) => ConnectError,
-): AsyncIterable<T> {
+/** `not_found` of `NotFound`. */
+function wireCodeOf({ code }: ConnectError): WireCode {
+  return (Code[code] ?? "Internal").replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase() as WireCode;
+}
+
+async function* observed<T>(messages: AsyncIterable<T>, open: OpenRequest): AsyncIterable<T> {
+  const iterator = messages[Symbol.asyncIterator]();
   try {
-    yield* messages;
+    for (;;) {
+      const { done, value } = await open.within(() => iterator.next());
+      if (done === true) return;
+      yield value;
+    }
   } catch (reason) {
-    throw toThrow(reason);
+    throw failed(open, reason);
+  } finally {
+    // The caller may have gone before the end.
+    await iterator.return?.();
+    open.end();
   }
 }

@@ -612,7 +612,7 @@ export declare type Vm = Message<"warder.v1.Vm"> & {
   generation: bigint;
 
   /**
-   * The tenant that it belongs to.
+   * The tenant that it belongs to. Empty: to whoever has the host.
    *
    * @generated from field: string tenant = 17;
    */
@@ -1182,6 +1182,13 @@ export enum ExitCause {
    * @generated from enum value: EXIT_CAUSE_UNKNOWN = 12;
    */
   UNKNOWN = 12,
+
+  /**
+   * By the kernel, as the memory of the whole host ran out.
+   *
+   * @generated from enum value: EXIT_CAUSE_HOST_OUT_OF_MEMORY = 13;
+   */
+  HOST_OUT_OF_MEMORY = 13,
 }
 
 /**

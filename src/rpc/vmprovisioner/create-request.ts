@@ -18,13 +18,12 @@ const BYTES_PER_MIB = 1024n * 1024n;
 /**
  * What a caller of CreateVm wants, in the core's terms. The texts of problems that metald has too are metald's own.
  *
- * @param defaults - What the host gives a VM where a caller says nothing.
  * @throws {@link WarderError} `invalid-argument` with all wrong fields, under the names that they have on the wire.
  */
-export function toSpecInput(request: CreateVmRequest, defaults: Partial<VmSpecInput>): VmSpecInput {
+export function toSpecInput(request: CreateVmRequest): VmSpecInput {
   const { config } = request;
   const missing = config === undefined ? [{ field: "config", problem: "vm config is required" }] : missingOf(config);
-  const input = config === undefined ? undefined : { ...defaults, ...draft(request, config) };
+  const input = config === undefined ? undefined : draft(request, config);
   const known = new Set(missing.map(({ field }) => field));
   const wrong = input === undefined ? [] : specProblems(input).filter(({ field }) => !known.has(field));
   const problems = [...missing, ...wrong];
@@ -107,6 +106,19 @@ function draft(request: CreateVmRequest, config: VmConfig): VmSpecInput {
     labels: metadata,
     annotations: { [REQUEST_ANNOTATION]: toJsonString(VmConfigSchema, config) },
   };
+}
+
+/** An error about a VM's description with the names that the fields have on the wire. */
+export function inWireNames(error: unknown): unknown {
+  if (!isWarderError(error) || !["forbidden", "invalid-argument"].includes(error.code)) return error;
+  const { code, doing, why, cure, cause } = error;
+  return new WarderError(code, {
+    doing,
+    why,
+    ...(cure === undefined ? {} : { cure }),
+    fields: error.fields.map(({ field, problem }) => ({ field: toWireField(field), problem })),
+    cause,
+  });
 }
 
 /** What is wrong with the rest of it. A kernel that is none was told of already. */

@@ -5,13 +5,13 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { VmConfigSchema, VmState } from "../../../gen/vmprovisioner/v1/vm_pb.js";
 import { ErrorInfoSchema } from "../../../gen/warder/v1/error_pb.js";
 import { FakeHost } from "../../../test/support/rpc/fake-host.ts";
-import { clientsOf } from "../../../test/support/rpc/in-memory.ts";
+import { metaldClient, serveInMemory } from "../../../test/support/rpc/in-memory.ts";
 import { metaldConfig } from "../../../test/support/rpc/requests.ts";
 
 function open() {
   const host = new FakeHost();
-  const { metald, defects } = clientsOf(host);
-  return { host, metald, defects };
+  const { transport, failures } = serveInMemory(host);
+  return { host, metald: metaldClient(transport), failures };
 }
 
 async function refusal(call: Promise<unknown>) {
@@ -336,7 +336,7 @@ describe("what a caller gives up", () => {
 
 describe("a defect of Warder's own", () => {
   test("is told to the operator, and not to the caller", async () => {
-    const { host, metald, defects } = open();
+    const { host, metald, failures } = open();
     host.records = () => {
       throw new TypeError("the password is hunter2");
     };
@@ -344,6 +344,6 @@ describe("a defect of Warder's own", () => {
     assert.equal(code, "Internal");
     assert.equal(info?.code, "internal");
     assert.doesNotMatch(message, /hunter2/);
-    assert.match(String(defects[0]), /hunter2/);
+    assert.match(String(failures[0]?.error), /hunter2/);
   });
 });

@@ -1,18 +1,84 @@
-import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { VmService as MetaldService } from "../../../gen/vmprovisioner/v1/vm_pb.js";
-import { hostKey } from "../../../src/rpc/call.ts";
+import type { Caller } from "../../../src/access/caller.ts";
+import { RateLimiter } from "../../../src/access/rate.ts";
+import type { OpenRequest, RequestFailure } from "../../../src/observability/requests.ts";
+import { Admission, type Totals } from "../../../src/rpc/admission/admission.ts";
+import { type Arrival, arrivalKey } from "../../../src/rpc/gate/arrival.ts";
+import type { GateDeps } from "../../../src/rpc/gate/gate.ts";
 import type { HostPort } from "../../../src/rpc/host-port.ts";
-import { type RouteDeps, registerServices, routerOptions } from "../../../src/rpc/routes.ts";
+import { registerServices, routerOptions } from "../../../src/rpc/routes.ts";
+import { HostScope } from "../../../src/rpc/scope/scope.ts";
 
-/** Clients of the services on a host, without a socket between them. `defects` is what no caller may ever see. */
-export function clientsOf(host: HostPort) {
-  const defects: unknown[] = [];
-  const deps: RouteDeps = {
+/** What a test may want to be otherwise. */
+export interface InMemoryOptions {
+  readonly arrival?: Arrival;
+  readonly tokens?: Readonly<Record<string, Caller>>;
+  readonly totals?: Totals;
+  readonly quotas?: Readonly<Record<string, Totals>>;
+  readonly assetDirectories?: readonly string[];
+  readonly gate?: Partial<GateDeps>;
+}
+
+/** The services on a host, without a socket in between, and what the operator is told of their failures. */
+export function serveInMemory(host: HostPort, options: InMemoryOptions = {}) {
+  const failures: RequestFailure[] = [];
+  const admission = new Admission({
+    records: () => host.records(),
+    totals: () => options.totals ?? {},
+    quotaOf: (tenant) => options.quotas?.[tenant] ?? {},
+    demand: () => ({ overheadMib: 0, fileBytes: () => 0 }),
+  });
+  const scope = {
+    host,
+    admission,
+    assets: { directories: options.assetDirectories ?? [], resolve: (path: string) => path },
     vmDefaults: {},
-    maxBodyBytes: 1024 * 1024,
-    admit: ({ values }) => void values.set(hostKey, host),
-    onDefect: ({ error }) => void defects.push(error),
+    nowNanoseconds: () => BigInt(Date.now()) * 1_000_000n,
   };
-  const transport = createRouterTransport((router) => registerServices(router, deps), { router: routerOptions(deps) });
-  return { metald: createClient(MetaldService, transport), defects };
+  const never = new AbortController().signal;
+  const gate: GateDeps = {
+    identity: () => ({
+      bearerOf: (token) => options.tokens?.[token],
+      userOf: () => undefined,
+      isTrustedUser: () => false,
+      anonymousRole: "none",
+    }),
+    hostFor: (caller) => new HostScope(caller, scope),
+    beginRequest: () => openRequest(failures),
+    callerRate: new RateLimiter({ perSecond: 1e9, burst: 1e9 }, () => performance.now()),
+    strangerRate: new RateLimiter({ perSecond: 1e9, burst: 1e9 }, () => performance.now()),
+    isDraining: () => false,
+    cutOf: () => never,
+    ...options.gate,
+  };
+  const router = routerOptions(gate, { maxBodyBytes: 1024 * 1024 });
+  const transport = createRouterTransport(registerServices, {
+    router: {
+      ...router,
+      requestGate: (context) => {
+        context.values.set(arrivalKey, options.arrival ?? { door: "socket" });
+        return router.requestGate?.(context);
+      },
+    },
+  });
+  return { transport, failures, admission };
+}
+
+/** A client of metald's surface. */
+export function metaldClient(transport: Transport) {
+  return createClient(MetaldService, transport);
+}
+
+function openRequest(failures: RequestFailure[]): OpenRequest {
+  let isOver = false;
+  return {
+    id: "req-1",
+    answerHeaders: { "x-request-id": "req-1" },
+    within: (work) => work(),
+    end(failure) {
+      if (!isOver && failure !== undefined) failures.push(failure);
+      isOver = true;
+    },
+  };
 }
