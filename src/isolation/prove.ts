@@ -36,6 +36,11 @@ export function proveRunning(host: Host, process: ProcessIdentity, wanted: Wante
   return toProof(readRunning(host, process, wanted), (view) => compareRunning(wanted, view));
 }
 
+/** A proof with controls of another room beside its own. */
+export function withControls(proof: PhaseProof, controls: readonly Control[]): PhaseProof {
+  return Object.freeze({ ...proof, controls: [...proof.controls, ...controls] });
+}
+
 /** Compares a view of the held phase with what was asked for. Pure. */
 export function compareHeld(wanted: WantedIsolation, view: KernelView): Comparison {
   return compare(claimsOf(wanted, "held"), view);

@@ -1,4 +1,5 @@
 import { fifosOf } from "../jailer/jail.ts";
+import { messageOf } from "../vm/error.ts";
 import type { ProcessIdentity } from "../vm/process.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { isLive } from "../vm/state.ts";
@@ -33,7 +34,21 @@ export function adoptVm(machinery: Machinery, record: VmRecord): Supervision | u
   if (owned === undefined) return undefined;
   machinery.observer.tell({ kind: "adoption", result: "adopted" });
   machinery.vsock.adopt(owned);
+  restoreNetworkOf(machinery, owned);
   return superviseOther(machinery, owned, sighting.process);
+}
+
+/** Behind the back of whoever takes the VM over; what can not be put right is told, and is a gap of the next proof. */
+function restoreNetworkOf(machinery: Machinery, record: VmRecord): void {
+  if (record.network === undefined) return;
+  const tell = (gaps: readonly string[]) =>
+    machinery.warn("VM's network is not as it was made", { vm_id: record.id, gaps });
+  void import("./network.ts")
+    .then(({ restoreNetwork }) => restoreNetwork(machinery, record))
+    .then((gaps) => {
+      if (gaps.length > 0) tell(gaps.map(({ name, wanted, found }) => `${name}: wanted ${wanted}, found ${found}`));
+    })
+    .catch((error: unknown) => tell([messageOf(error)]));
 }
 
 function takeOwnership({ host, store }: Machinery, { id }: VmRecord): VmRecord | undefined {

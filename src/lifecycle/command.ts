@@ -32,7 +32,7 @@ export function commandOf(plan: StartPlan, user: JailUser, parentCgroup: string)
     cgroups: jailerCgroups(cgroup.settings),
     ...(spec.limits.openFiles === undefined ? {} : { openFiles: spec.limits.openFiles }),
     ...(spec.limits.fileSizeBytes === undefined ? {} : { fileSizeBytes: spec.limits.fileSizeBytes }),
-    ...(spec.netns === undefined ? {} : { netns: spec.netns }),
+    ...(plan.netns === undefined ? {} : { netns: plan.netns }),
     newPidNamespace: spec.newPidNamespace,
     firecracker: firecrackerOf(plan),
   });

@@ -26,6 +26,13 @@ export interface LifecycleSettings {
   readonly consoleLimitBytes: number;
   /** Most bytes of Firecracker's log kept for each VM. */
   readonly logLimitBytes: number;
+  /** What VMs lease for their networks: pools of addresses as text, and ports of the host. */
+  readonly network: {
+    readonly ipv4Pool: string;
+    readonly ipv6Pool: string;
+    readonly dns: readonly string[];
+    readonly hostPorts: { readonly first: number; readonly count: number };
+  };
   /** How long, and how many, records and output of VMs that have ended are kept. */
   readonly retention: { readonly endedMs: number; readonly endedVms: number };
 }

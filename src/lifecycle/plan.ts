@@ -6,10 +6,11 @@ import { placeVm } from "../cgroup/place.ts";
 import type { CgroupSetting } from "../cgroup/setting.ts";
 import { layOut, layOutUnjailed } from "../jailer/layout.ts";
 import { type Asset, assetProblem } from "../jailer/stage.ts";
-import type { LedgerEntry } from "../store/store.ts";
+import { namespaceOf, needsNamespace } from "../network/namespace.ts";
+import type { LedgerEntry } from "../store/ledger.ts";
 import { type FieldProblem, WarderError } from "../vm/error.ts";
 import { generateVmId, type VmId } from "../vm/id.ts";
-import type { JailPath } from "../vm/path.ts";
+import type { HostPath, JailPath } from "../vm/path.ts";
 import type { CgroupPlacement, JailLayout, VmBinaries } from "../vm/record.ts";
 import type { VmSpec } from "../vm/spec.ts";
 import type { LifecycleSettings, Machinery } from "./machinery.ts";
@@ -21,6 +22,8 @@ export interface StartPlan {
   readonly binaries: VmBinaries;
   readonly layout: JailLayout;
   readonly assets: readonly Asset[];
+  /** Network namespace that Firecracker joins: the caller's, or the VM's own. Absent: the host's. */
+  readonly netns?: HostPath;
   /** Absent without the jailer. */
   readonly cgroup?: CgroupPlan;
 }
@@ -58,7 +61,8 @@ export async function planStart(machinery: Machinery, spec: VmSpec, signal: Abor
     };
   }
   const layout = layOut(settings.chrootBase, binaries.firecracker, id, spec.apiSocket);
-  return { id, spec, binaries, layout, assets, cgroup: planCgroup(machinery.cgroups, settings, id, spec) };
+  const cgroup = planCgroup(machinery.cgroups, settings, id, spec);
+  return { id, spec, binaries, layout, assets, ...planNamespace(id, spec), cgroup };
 }
 
 /** Chooses the cgroup version and compiles the limits to it. Pure. */
@@ -73,6 +77,12 @@ export function planCgroup(
   const compiled = compileLimits(spec.limits, compileContext(cgroups, version));
   const placement = placeVm(cgroups, version, settings.parentCgroup, id, compiled.controllers);
   return { placement, settings: compiled.settings, joins: compiled.joins, controllers };
+}
+
+/** The network namespace that Firecracker joins, if it is another than the host's. Pure. */
+export function planNamespace(id: VmId, { netns, networks }: VmSpec): Pick<StartPlan, "netns"> {
+  const path = needsNamespace(networks) ? namespaceOf(id).path : netns;
+  return path === undefined ? {} : { netns: path };
 }
 
 /** Everything on the host that a start makes, in the ledger's terms. */

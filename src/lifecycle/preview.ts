@@ -6,7 +6,7 @@ import { type HostPath, toHostPath } from "../vm/path.ts";
 import type { JailLayout } from "../vm/record.ts";
 import type { VmSpec } from "../vm/spec.ts";
 import { commandOf, type StartCommand } from "./command.ts";
-import { planCgroup } from "./plan.ts";
+import { planCgroup, planNamespace } from "./plan.ts";
 
 /** A host as it is taken to be where none is looked at. */
 export interface AssumedHost {
@@ -33,7 +33,8 @@ export function previewStart(spec: VmSpec, id: VmId, assumed: AssumedHost): Star
   const { firecracker, jailer, chrootBase, parentCgroup, cgroupVersion, user } = assumed;
   const layout = layOut(chrootBase, firecracker, id, spec.apiSocket);
   const cgroup = planCgroup(commonCgroups(cgroupVersion), { parentCgroup, cgroupVersion }, id, spec);
-  const plan = { id, spec, layout, cgroup, assets: [], binaries: { firecracker, jailer, version: "0.0.0" } };
+  const binaries = { firecracker, jailer, version: "0.0.0" };
+  const plan = { id, spec, layout, cgroup, assets: [], ...planNamespace(id, spec), binaries };
   return { layout, ...commandOf(plan, user, parentCgroup) };
 }
 

@@ -1,8 +1,15 @@
 import type { FirecrackerClient } from "../firecracker/client.ts";
-import { controlNames, type PhaseProof, proveHeld, proveRunning, reportIsolation } from "../isolation/prove.ts";
+import {
+  controlNames,
+  type PhaseProof,
+  proveHeld,
+  proveRunning,
+  reportIsolation,
+  withControls,
+} from "../isolation/prove.ts";
 import type { WantedIsolation } from "../isolation/wanted.ts";
 import { WarderError } from "../vm/error.ts";
-import type { IsolationReport } from "../vm/isolation.ts";
+import type { Control, ControlPhase, IsolationReport } from "../vm/isolation.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { isApiOnly } from "../vm/spec.ts";
 import { isLive } from "../vm/state.ts";
@@ -49,14 +56,26 @@ async function proveAgain(
   if (process === undefined) throw new TypeError(`${record.id} has no process to look at`);
   const vcpus = isApiOnly(spec) ? await askForGuest(machinery, record, signal) : spec.vcpus;
   const wanted = { ...proof.wanted, vcpus: vcpus ?? spec.vcpus };
+  const network = await networkControls(machinery, record, vcpus === undefined ? "held" : "running", signal);
   const proofs =
     vcpus === undefined
-      ? { held: proveHeld(host, process, wanted) }
-      : { held: proof.held, running: proveRunning(host, process, wanted) };
+      ? { held: withControls(proveHeld(host, process, wanted), network) }
+      : { held: proof.held, running: withControls(proveRunning(host, process, wanted), network) };
   const isolation = reportIsolation(spec.policy, wanted, proofs);
   const isAsBefore = (current: VmRecord) => JSON.stringify(current.isolation) === JSON.stringify(isolation);
   store.update(record.id, (current) => (isAsBefore(current) ? current : { ...current, isolation }));
   return isolation;
+}
+
+async function networkControls(
+  machinery: Machinery,
+  record: VmRecord,
+  phase: ControlPhase,
+  signal: AbortSignal | undefined,
+): Promise<readonly Control[]> {
+  if (record.network === undefined) return [];
+  const { readNetworkControls } = await import("./network.ts");
+  return readNetworkControls(machinery, record, phase, signal);
 }
 
 /**

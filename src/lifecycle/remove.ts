@@ -1,6 +1,7 @@
 import { directoriesOf } from "../cgroup/place.ts";
 import { removeCgroups } from "../cgroup/remove.ts";
 import { removeJail } from "../jailer/jail.ts";
+import { networkPaths } from "../network/namespace.ts";
 import { WarderError } from "../vm/error.ts";
 import type { CgroupPlacement, VmRecord } from "../vm/record.ts";
 import type { Machinery } from "./machinery.ts";
@@ -14,7 +15,7 @@ export async function removeVmCgroups(machinery: Machinery, placement: CgroupPla
 }
 
 /**
- * Removes everything of a VM from the host, in the only right order: its process is dead, then cgroups, jail, leases;
+ * Removes everything of a VM from the host, in the only right order: its process is dead, then cgroups, network, jail, leases;
  * each struck out of the ledger once it is gone. Idempotent: what fails stays in the ledger, and is tried again by
  * `warder gc` and by the next start of a manager.
  *
@@ -27,6 +28,8 @@ export async function removeObjects(machinery: Machinery, record: VmRecord): Pro
   const attempt = async (work: () => Promise<void>) => work().catch((error: unknown) => failures.push(error));
   const { cgroup } = record;
   if (cgroup !== undefined) await attempt(() => removeVmCgroups(machinery, cgroup));
+  if (record.network !== undefined)
+    await attempt(async () => (await import("./network.ts")).removeVmNetwork(machinery, record));
   // The jail holds a link to the cgroups, and the ledger both: in order, but independent of each other.
   await attempt(() => removeJail(host, record.layout));
   if (failures.length > 0) throw incomplete(record, failures);
@@ -40,7 +43,8 @@ export async function removeObjects(machinery: Machinery, record: VmRecord): Pro
 /** Paths of a VM on the host: what must be gone afterwards. */
 export function pathsOf(record: VmRecord): string[] {
   const cgroups = record.cgroup === undefined ? [] : directoriesOf(record.cgroup);
-  return [record.layout.directory, record.layout.alias, ...cgroups];
+  const network = record.network === undefined ? [] : networkPaths(record.network);
+  return [record.layout.directory, record.layout.alias, ...cgroups, ...network];
 }
 
 function refuseLiving({ host }: Machinery, { id, process }: VmRecord): void {

@@ -3,7 +3,7 @@ import type { PhaseProof } from "../isolation/prove.ts";
 import type { FileIdentity, WantedIsolation } from "../isolation/wanted.ts";
 import type { JailUser } from "../jailer/jail.ts";
 import type { Launch } from "../jailer/launch.ts";
-import type { IsolationReport } from "../vm/isolation.ts";
+import type { Control, IsolationReport } from "../vm/isolation.ts";
 import type { ProcessExit, ProcessIdentity } from "../vm/process.ts";
 import type { VmRecord } from "../vm/record.ts";
 import type { VmState } from "../vm/state.ts";
@@ -44,6 +44,8 @@ export interface StartContext {
   madeJail?: boolean;
   /** Of the jail's root, as it was made: what is put in its place later is not it. */
   rootIdentity?: FileIdentity;
+  /** What was read back of the VM's network, once it is made. */
+  networkControls?: Promise<readonly Control[]>;
   launch?: Launch;
   drains?: Drains;
   /** Descriptor on which Firecracker waits for its configuration. */

@@ -8,6 +8,7 @@ import { announce } from "./steps/announce.ts";
 import { answerForCgroups, applyCgroup } from "./steps/apply-cgroup.ts";
 import { answer, boot } from "./steps/boot.ts";
 import { buildJail } from "./steps/build-jail.ts";
+import { buildNetwork } from "./steps/build-network.ts";
 import { launchJailer } from "./steps/launch-jailer.ts";
 import { openVsock } from "./steps/open-vsock.ts";
 import { proveGuest, proveJail, reportJail } from "./steps/prove.ts";
@@ -23,6 +24,7 @@ export const startSteps: readonly Step<StartContext>[] = Object.freeze([
   buildJail,
   stageAssets,
   openVsock,
+  buildNetwork,
   answerForCgroups,
   launchJailer,
   applyCgroup,
@@ -42,6 +44,7 @@ export const apiOnlySteps: readonly Step<StartContext>[] = Object.freeze([
   buildJail,
   stageAssets,
   openVsock,
+  buildNetwork,
   answerForCgroups,
   launchJailer,
   applyCgroup,

@@ -25,7 +25,7 @@ export function wantedIsolation(context: StartContext): WantedIsolation {
     ...(spec.jailed
       ? { jail: { ...user, root: layout.root, rootIdentity: need(context, "rootIdentity"), execName: layout.execName } }
       : {}),
-    ...(spec.netns === undefined ? {} : { netns: spec.netns }),
+    ...(plan.netns === undefined ? {} : { netns: plan.netns }),
     newPidNamespace: spec.newPidNamespace,
     ...(plan.cgroup === undefined ? {} : { cgroup: plan.cgroup.placement }),
     limits: wantedLimits(context),

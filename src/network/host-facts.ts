@@ -1,10 +1,13 @@
 import type { Host } from "../host/host.ts";
 import { WarderError } from "../vm/error.ts";
+import type { VmId } from "../vm/id.ts";
 import { addressOf, type IpAddress, type Ipv4 } from "../vm/network/address.ts";
 import { type Cidr, overlaps, toCidr } from "../vm/network/cidr.ts";
 import { formatDestination } from "../vm/network/destination.ts";
 import type { InterfaceName } from "../vm/network/names.ts";
+import type { PublishedPort } from "../vm/network/published-port.ts";
 import type { NetworkSpec } from "../vm/network/spec.ts";
+import type { VmNetwork } from "../vm/network/vm-network.ts";
 import { parseDevices } from "./found.ts";
 import { OUTSIDE_PREFIX } from "./numbers.ts";
 import { type BridgeFacts, needsForwarding, uplinkKind } from "./planned-interface.ts";
@@ -112,6 +115,62 @@ export function refuseConflicts(host: Host, specs: readonly NetworkSpec[], subne
     why: `the host has a route of its own there: ${route}`,
     cure: "Set WARDER_NETWORK_IPV4_POOL to a range that nobody near this host uses",
   });
+}
+
+/**
+ * Refuses to publish a port that a program of the host answers on: its clients would be led elsewhere.
+ *
+ * @throws {@link WarderError} `address-taken`.
+ */
+export function refuseBusyPorts(host: Host, id: VmId, { interfaces }: VmNetwork): void {
+  const published = interfaces.flatMap(({ mode, policy }) => (mode === "bridge" ? [] : (policy?.published ?? [])));
+  if (published.length === 0) return;
+  const busy = listeners(host);
+  const taken = published.find((port) => busy.some((each) => meets(port, each)));
+  if (taken === undefined) return;
+  throw new WarderError("address-taken", {
+    doing: `publishing port ${taken.hostPort} of this host for ${id}`,
+    why: `a program of the host answers there (see \`ss -lnp sport = :${taken.hostPort}\`)`,
+    cure: "Use another port, or name none: `-p 80` takes one that is free",
+  });
+}
+
+interface Listener {
+  readonly protocol: string;
+  readonly port: number;
+  /** Absent: on all addresses. */
+  readonly address?: Ipv4;
+}
+
+function meets({ protocol, hostPort, hostAddress }: PublishedPort, listener: Listener): boolean {
+  if (protocol !== listener.protocol || hostPort !== listener.port) return false;
+  return hostAddress === undefined || listener.address === undefined || hostAddress === listener.address;
+}
+
+/** Sockets that take what is sent to them unasked. Source: proc_net_tcp(5), of which UDP's file has the same form. */
+function listeners(host: Host): Listener[] {
+  return ["tcp", "tcp6", "udp", "udp6"].flatMap((name) => {
+    const path = `${host.roots.proc}/net/${name}`;
+    if (host.files.inspect(path) === undefined) return [];
+    return parseListeners(name.slice(0, 3), host.files.readText(path, LISTENERS_MAX_BYTES));
+  });
+}
+
+const LISTENERS_MAX_BYTES = 16 * 1024 * 1024;
+const LISTENING: Readonly<Record<string, string>> = { tcp: "0A", udp: "07" };
+
+/** Reads one of the kernel's lists of sockets. An address of IPv6 that is not all of them counts as all: it is rare. */
+export function parseListeners(protocol: string, text: string): Listener[] {
+  return text
+    .split("\n")
+    .slice(1)
+    .flatMap((line) => {
+      const [, local = "", , state] = line.trim().split(/\s+/);
+      const [address = "", port = ""] = local.split(":");
+      if (state !== LISTENING[protocol]) return [];
+      const isAll = address.length > 8 || /^0*$/.test(address);
+      return [{ protocol, port: Number.parseInt(port, 16), ...(isAll ? {} : { address: toIpv4(address) }) }];
+    });
 }
 
 function toIpv4(hexadecimal: string): Ipv4 {

@@ -2,10 +2,14 @@ import type { VmId } from "../vm/id.ts";
 import type { Database } from "./database.ts";
 
 /**
- * What VMs have for themselves: user and group ids, addresses in the host's networks (as the numbers they are), context
- * ids of vsock, host CPUs (by their numbers), and ports of the host (`tcp:0.0.0.0:8080`).
+ * What VMs have for themselves: user and group ids, addresses in the host's networks (as the numbers they are), what their
+ * network interfaces are named after, context ids of vsock, host CPUs (by their numbers), and ports of the host
+ * (`tcp:8080`).
  */
-export type LeaseKind = "uid" | "gid" | "address4" | "address6" | "vsock-cid" | "cpu" | "host-port";
+export const leaseKinds = ["uid", "gid", "address4", "address6", "interface", "vsock-cid", "cpu", "host-port"] as const;
+
+/** A kind of things that VMs have for themselves. */
+export type LeaseKind = (typeof leaseKinds)[number];
 
 /** A number of any size, or a name. */
 export type LeaseValue = bigint | number | string;

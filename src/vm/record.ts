@@ -1,6 +1,7 @@
 import type { VmExit } from "./exit.ts";
 import type { VmId } from "./id.ts";
 import type { IsolationReport } from "./isolation.ts";
+import type { VmNetwork } from "./network/vm-network.ts";
 import type { HostPath, JailPath } from "./path.ts";
 import type { ProcessIdentity } from "./process.ts";
 import type { RestartProgress } from "./restart.ts";
@@ -79,6 +80,8 @@ export interface VmRecord {
   readonly gid: number;
   readonly layout: JailLayout;
   readonly cgroup?: CgroupPlacement;
+  /** Of a VM with networks, from its first run on. */
+  readonly network?: VmNetwork;
   /** Of a VM with a vsock, from its first run on. */
   readonly vsock?: { readonly cid: number };
   /** The Firecracker process, once it is known. */

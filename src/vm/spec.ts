@@ -4,6 +4,7 @@ import { type FieldProblem, WarderError } from "./error.ts";
 import { type VmId, vmIdProblem } from "./id.ts";
 import type { IsolationPolicy } from "./isolation.ts";
 import { type Limits, memoryLimitFor } from "./limits.ts";
+import { type NetworkSpec, networksSchema } from "./network/spec.ts";
 import { type HostPath, type JailPath, jailPathProblem, pathProblem } from "./path.ts";
 import { type RateLimit, rateLimitSchema } from "./rate-limit.ts";
 import { DEFAULT_MAX_RETRIES, defaultRestart, type RestartPolicy } from "./restart.ts";
@@ -16,6 +17,9 @@ export const MEMORY_MINIMUM_MIB = 128;
 
 /** Firecracker's own limit. */
 export const VCPUS_MAXIMUM = 32;
+
+/** Firecracker's own limit on x86-64: 2 KiB with the final NUL. */
+export const BOOT_ARGS_MAX_CHARACTERS = 2047;
 
 /** A disk of a VM. */
 export interface Drive {
@@ -50,8 +54,10 @@ export interface VmSpec {
   /** Absent: leased from the range. */
   readonly uid?: Uid;
   readonly gid?: Uid;
-  /** Network namespace to join. Absent: the host's. */
+  /** Network namespace to join, which the caller has made. Absent: the host's, or with {@link networks} one of its own. */
   readonly netns?: HostPath;
+  /** The VM's interfaces. None: a network namespace of its own with nothing in it. Absent: no interface, and no namespace. */
+  readonly networks?: readonly NetworkSpec[];
   readonly newPidNamespace: boolean;
   /** Where Firecracker's API socket lies inside the jail. */
   readonly apiSocket: JailPath;
@@ -165,7 +171,10 @@ const schema = z.strictObject({
   initrd: hostPath.optional(),
   bootArgs: z
     .string()
-    .max(2047, "must be at most 2047 characters: Firecracker's limit on x86-64")
+    .max(
+      BOOT_ARGS_MAX_CHARACTERS,
+      `must be at most ${BOOT_ARGS_MAX_CHARACTERS} characters: Firecracker's limit on x86-64`,
+    )
     .regex(/^[\x20-\x7e]*$/, "may hold only printable ASCII")
     .default(DEFAULT_BOOT_ARGS),
   vcpus: whole(1, VCPUS_MAXIMUM).default(1),
@@ -178,6 +187,7 @@ const schema = z.strictObject({
   uid: uid.optional(),
   gid: uid.optional(),
   netns: hostPath.optional(),
+  networks: networksSchema.optional(),
   newPidNamespace: z.boolean().default(false),
   apiSocket: refine(jailPathProblem).optional(),
   shutdown: z
@@ -264,6 +274,10 @@ function relations(data: z.output<typeof schema>): FieldProblem[] {
   if (data.gid !== undefined && data.uid === undefined)
     problems.push({ field: "uid", problem: "is needed beside gid" });
   if (!data.jailed && data.netns !== undefined) problems.push({ field: "netns", problem: "needs the jailer" });
+  if (!data.jailed && data.networks !== undefined) problems.push({ field: "networks", problem: "needs the jailer" });
+  const hasOwn = data.networks?.length === 0 || data.networks?.some(({ mode }) => mode !== "tap") === true;
+  if (data.netns !== undefined && hasOwn)
+    problems.push({ field: "netns", problem: "can only have the caller's own TAP devices: Warder's are in its own" });
   return problems;
 }
 

@@ -13,6 +13,7 @@ import type { HostPath, JailPath } from "../../vm/path.ts";
 import { connectApi } from "../api.ts";
 import { endsSoon } from "../end-guard.ts";
 import type { Step } from "../engine.ts";
+import { networkInterfaces, withGuestNetwork } from "../network-devices.ts";
 import { need, type StartContext } from "../start-context.ts";
 import { vsockDevice } from "./open-vsock.ts";
 
@@ -109,12 +110,13 @@ function documentOf(context: StartContext): ConfigDocument {
     ...(plan.spec.initrd === undefined ? {} : { initrd: pathOf("initrd") }),
     drives: Object.fromEntries(plan.spec.drives.map(({ id }) => [id, pathOf(`drive ${id}`)])),
   };
-  return configDocument(plan.spec, files, devicesOf(context));
+  return configDocument(withGuestNetwork(plan.spec, need(context, "record")), files, devicesOf(context));
 }
 
 function devicesOf(context: StartContext): GuestDevices {
-  const vsock = vsockDevice(need(context, "record"));
-  return vsock === undefined ? {} : { vsock };
+  const record = need(context, "record");
+  const vsock = vsockDevice(record);
+  return { ...networkInterfaces(record), ...(vsock === undefined ? {} : { vsock }) };
 }
 
 async function explainFailure(context: StartContext): Promise<WarderError> {

@@ -1,4 +1,4 @@
-import { type PhaseProof, proveHeld, proveRunning, reportIsolation } from "../../isolation/prove.ts";
+import { type PhaseProof, proveHeld, proveRunning, reportIsolation, withControls } from "../../isolation/prove.ts";
 import { WarderError } from "../../vm/error.ts";
 import type { IsolationReport } from "../../vm/isolation.ts";
 import { endsSoon } from "../end-guard.ts";
@@ -9,10 +9,12 @@ import { wantedIsolation } from "../wanted.ts";
 /** Reads the whole jail back from the kernel before the guest may run. Strict refuses here: nothing untrusted has run. */
 export const proveJail: Step<StartContext> = {
   name: "prove-jail",
-  run(context) {
+  async run(context) {
     const { machinery, plan } = context;
     context.wanted ??= wantedIsolation(context);
-    context.heldProof = proveHeld(machinery.host, need(context, "process"), context.wanted);
+    const held = proveHeld(machinery.host, need(context, "process"), context.wanted);
+    const { networkControls } = context;
+    context.heldProof = networkControls === undefined ? held : withControls(held, await networkControls);
     if (context.heldProof.vanished) throw endedWhileProven(plan.id);
     if (plan.spec.jailed) refuseGaps(context, context.heldProof);
   },

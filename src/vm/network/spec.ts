@@ -64,7 +64,7 @@ export const INTERFACES_MAX = 8;
 const ALLOW_MAX = 64;
 const PUBLISH_MAX = 64;
 /** What the kernel's `ip=` argument has places for. */
-const DNS_MAX = 2;
+export const DNS_MAX = 2;
 const DEFAULT_NEW_CONNECTIONS = 500;
 
 /** A text that a function reads, or says what is wrong with. */
