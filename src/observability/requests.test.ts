@@ -68,6 +68,13 @@ describe("a request", () => {
     });
   });
 
+  test("that watches and was too slow is counted as such", async () => {
+    const { begin, series } = watched();
+    begin().end({ error: new WarderError("gone", { doing: "watching", why: "too slow" }), code: "out_of_range" });
+    begin().end();
+    assert.deepEqual(await series(/^warder_watch_drops/), ["warder_watch_drops_total 1"]);
+  });
+
   test("has its id on every line that is logged for it, and on its answer", async () => {
     const { begin, logger, lines } = watched();
     const request = begin({ "x-request-id": "abc-1" });

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import type { WireCode } from "../vm/error-codes.ts";
 import { withContext } from "./call-context.ts";
+import { codeOf } from "./logging/failure.ts";
 import type { Logger } from "./logging/logger.ts";
 import type { Instruments } from "./metrics/instruments.ts";
 import type { HeaderReader, Tracer } from "./tracing/span.ts";
@@ -70,6 +71,7 @@ export function requestWatcher({
         const durationMs = now() - began;
         inProgress.dec();
         instruments.requests.inc({ service, method, code: failure?.code ?? "ok" });
+        if (failure !== undefined && codeOf(failure.error) === "gone") instruments.watchDrops.inc();
         instruments.requestSeconds.observe({ service, method }, durationMs / 1000);
         place.within(() => tell(logger, { service, method, durationMs }, failure));
         place.end(failure);

@@ -93,8 +93,8 @@ function makeInstruments(registry: Registry) {
     ]),
     watchDrops: counter(
       "warder_watch_drops_total",
-      "Events that slow watchers missed, by stream (`changes` of VMs' states, `console` output).",
-      ["stream"],
+      "Watchers of VMs' states that were too slow, and have missed changes.",
+      [],
     ),
     spansLost: counter(
       "warder_trace_spans_lost_total",
