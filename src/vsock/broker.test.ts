@@ -223,6 +223,40 @@ describe("from guest to host", () => {
   });
 });
 
+describe("a guest that takes all it can get", () => {
+  test("leaves the last places to the host", async () => {
+    await using fixture = await openBroker({ limits: { concurrent: 16 } });
+    fixture.guest.listen(1, () => undefined);
+    let served = 0;
+    await fixture.broker.listen(52, () => void served++);
+    for (let each = 0; each < 14; each++) await fixture.guest.connect(52);
+    await until(() => served === 14 && !fixture.guest.isOpen(52));
+    await fixture.broker.connect(1);
+    await fixture.broker.connect(1);
+    await assert.rejects(fixture.broker.connect(1), code("vsock-limit"));
+  });
+
+  test("on a slow port takes no places from others, and comes no faster", async () => {
+    await using fixture = await openBroker({ limits: { concurrent: 8 } });
+    fixture.guest.listen(1, () => undefined);
+    let served = 0;
+    const count = (stream: Duplex) => {
+      served++;
+      stream.destroy();
+    };
+    await fixture.broker.listen(52, count, { connectionRate: { perSecond: 20, burst: 2 } });
+    const began = performance.now();
+    let tried = 0;
+    while (performance.now() < began + 1_500) {
+      tried++;
+      await fixture.guest.connect(52).catch(() => new Promise((resolve) => setTimeout(resolve, 1)));
+      assert.ok(fixture.broker.statistics.open <= 8);
+    }
+    (await fixture.broker.connect(1)).destroy();
+    assert.ok(served >= 26 && served <= 33, `${served} of ${tried} in 1.5 s at 20 a second`);
+  });
+});
+
 describe("a broker that is closed", () => {
   test("ends its streams, closes its ports and takes no more", async () => {
     await using fixture = await openBroker({}, {});

@@ -51,7 +51,7 @@ export class VsockBroker implements VsockAccess, Disposable {
   constructor(options: BrokerOptions) {
     this.#options = options;
     const { spec, host } = options;
-    this.#gate = new Gate(spec.limits, host.clock);
+    this.#gate = new Gate(spec.limits, host.clock, true);
     for (const { port, limits } of spec.guestPorts) this.#portGates.set(`guest:${port}`, new Gate(limits, host.clock));
   }
 
@@ -65,7 +65,7 @@ export class VsockBroker implements VsockAccess, Disposable {
 
   async connect(port: number, options: ConnectOptions = {}): Promise<Duplex> {
     const doing = `connecting to vsock port ${port} of ${this.#options.place.id}`;
-    const passage = Passage.enter(this.#gatesOf("guest", port), () => this.#onLeft());
+    const passage = Passage.enter("host", this.#gatesOf("guest", port), () => this.#onLeft());
     if (passage === undefined) throw full(doing);
     const { timeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
     const until = AbortSignal.any([AbortSignal.timeout(timeoutMs), this.#closed.signal, ...(signal ? [signal] : [])]);
@@ -194,7 +194,7 @@ export class VsockBroker implements VsockAccess, Disposable {
 function full(doing: string): WarderError {
   return new WarderError("vsock-limit", {
     doing,
-    why: "as many connections are open as the VM, or this port, may have",
+    why: "as many connections are open, or wait for their turn, as the VM or this port may have",
     cure: "Close some, or give the VM or port a higher limit",
   });
 }

@@ -17,7 +17,7 @@ export interface DoorOptions {
   readonly gates: readonly Gate[];
   /** Gets each connection whose turn has come. */
   readonly onConnection: (stream: Duplex) => void;
-  /** Called when a connection has left: another door may have room now. */
+  /** Called when a connection has left, or waits no longer: this door or another may have room now. */
   readonly onLeft: () => void;
   /** Gets what keeps the door from opening again, such as something that the jailed process has put in its way. */
   readonly onFailure: (error: unknown) => void;
@@ -89,7 +89,7 @@ export class Door {
   }
 
   get #hasRoom(): boolean {
-    return this.#options.gates.every((gate) => gate.hasRoom);
+    return this.#options.gates.every((gate) => gate.hasRoomFor("guest"));
   }
 
   async #openLater(): Promise<void> {
@@ -109,7 +109,7 @@ export class Door {
   }
 
   #take(socket: Duplex): void {
-    const passage = Passage.enter(this.#options.gates, this.#options.onLeft);
+    const passage = Passage.enter("guest", this.#options.gates, this.#options.onLeft);
     if (!this.#hasRoom) this.#shut();
     if (passage === undefined) socket.destroy();
     else void this.#admit(socket, passage);
@@ -118,7 +118,12 @@ export class Door {
   /** A connection that has gone when its turn comes has used it up all the same: it was taken. */
   async #admit(socket: Duplex, passage: Passage): Promise<void> {
     try {
-      await passage.turn(this.#closed.signal);
+      const turn = passage.turn(this.#closed.signal);
+      // It may be the last one that may wait.
+      if (!this.#hasRoom) this.#shut();
+      await turn;
+      // Another may wait in its place now.
+      this.#options.onLeft();
       this.#options.onConnection(passage.limit(socket, "pass"));
     } catch {
       socket.destroy();

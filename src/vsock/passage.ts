@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { Gate } from "./gate.ts";
+import type { Gate, Side } from "./gate.ts";
 import { type HalfClose, LimitedStream } from "./limited-stream.ts";
 import { Throttle } from "./throttle.ts";
 
@@ -18,8 +18,8 @@ export class Passage {
   }
 
   /** A place in every gate; `undefined` where one of them is full, which all of them then count. */
-  static enter(gates: readonly Gate[], onLeft: () => void): Passage | undefined {
-    if (gates.some((gate) => !gate.hasRoom)) {
+  static enter(side: Side, gates: readonly Gate[], onLeft: () => void): Passage | undefined {
+    if (gates.some((gate) => !gate.hasRoomFor(side))) {
       for (const gate of gates) gate.refuse();
       return undefined;
     }
