@@ -7,6 +7,7 @@ import { type HealthOptions, lookAtVm, type VmHealth } from "../../src/lifecycle
 import { lookAtHost } from "../../src/lifecycle/host-health.ts";
 import { usageOf } from "../../src/lifecycle/usage.ts";
 import type { Vm } from "../../src/lifecycle/vm.ts";
+import { watchHealth } from "../../src/lifecycle/watch-health.ts";
 import type { VmSpecInput } from "../../src/vm/spec.ts";
 import { requires } from "../support/capability.ts";
 import { until } from "../support/conformance/until.ts";
@@ -201,5 +202,36 @@ describe("the health of a host", requires("root", "kvm", "real-binaries"), () =>
     assert.match(noKvm.looks.backend_ping?.problem ?? "", /there is no device/);
     const noBinaries = await lookAtHost({ ...machinery, binaries: () => Promise.reject(new Error("not found")) });
     assert.deepEqual([noBinaries.status, noBinaries.looks.backend_ping?.problem], ["unhealthy", "not found"]);
+  });
+});
+
+describe("the health of all VMs of a host, looked after", requires("root", "kvm", "real-binaries"), () => {
+  const settings = { intervalMs: 20, timeoutMs: 200, failureThreshold: 3, recoveryThreshold: 2 };
+
+  test("is told when a VM comes to be unhealthy, and when it is healthy again", async () => {
+    const told: unknown[] = [];
+    const note = (message: string, { vm_id }: Readonly<Record<string, unknown>>) => {
+      if (message.includes("health")) told.push([message, vm_id]);
+    };
+    const reporter = {
+      note,
+      warn: (message: string, details: Readonly<Record<string, unknown>>) => {
+        note(message, details);
+        if (message === "VM is unhealthy") told.push(Object.keys(details.problems as object));
+      },
+    };
+    await using fixture = await openFixture({ reporter });
+    const vm = await fixture.warder.run({ kernel: guest("idle") });
+    await using monitor = watchHealth(fixture.warder.machinery, settings);
+    await until("a first look", () => monitor.isHealthy(vm.id) === true);
+    {
+      using _frozen = await freeze(vm.record.process?.pid ?? 0);
+      await until("an unhealthy VM", () => monitor.isHealthy(vm.id) === false);
+    }
+    await until("a healthy VM", () => monitor.isHealthy(vm.id) === true);
+    assert.deepEqual(told, [["VM is unhealthy", vm.id], ["socket"], ["VM is healthy again", vm.id]]);
+    await vm.kill();
+    await until("no VM", () => monitor.isHealthy(vm.id) === undefined);
+    assert.equal(told.length, 3, "an end is no illness");
   });
 });
