@@ -26,7 +26,7 @@ const seed: readonly [name: string, value: string, path?: string, found?: unknow
   ["JAILER_CPU_QUOTA", "100", "jail.cpuQuotaPercent", 100],
   ["JAILER_FD_LIMIT", "1024", "jail.openFiles", 1024],
   ["SOCKET_DIR", "/opt/metald/sockets", "socketDir", "/opt/metald/sockets"],
-  ["LOG_DIR", "/opt/metald/logs", "logDir", "/opt/metald/logs"],
+  ["LOG_DIR", "/opt/metald/logs"],
   ["MAX_PROCESSES", "25", "admission.maxVms", 25],
   ["BILLING_ENABLED", "false"],
   ["BILLING_ENDPOINT", "http://localhost:8081"],

@@ -4,11 +4,13 @@ const ownSockets = "every VM has its own API socket";
 const noAssetManager = "kernels and disks are taken from the paths that a request names";
 const ownNetwork = "networks are made as the [network] settings say";
 const noSpiffe = "certificates come from files: tls.cert_file, tls.key_file, tls.client_ca_file";
+const ownLogs = "what VMs print is in state_dir, and the daemon logs to its standard output";
 const ofItsClient = "it is for metald's command line";
 
 const reasons: Readonly<Record<string, readonly string[]>> = {
   [oneBackend]: ["CH_ENDPOINT", "DOCKER_ENABLED", "DOCKER_HOST", "DOCKER_NETWORK", "DOCKER_REGISTRY"],
   [ownSockets]: ["FC_ENDPOINT"],
+  [ownLogs]: ["LOG_DIR"],
   [noBilling]: ["BILLING_ENABLED", "BILLING_ENDPOINT", "BILLING_MOCK_MODE", "BILLING_MOCK"],
   [noAssetManager]: ["ASSETMANAGER_ENABLED", "ASSETMANAGER_ENDPOINT", "ASSETMANAGER_CACHE_DIR"],
   [ownNetwork]: [

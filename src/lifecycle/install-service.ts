@@ -19,7 +19,7 @@ export interface ServiceRequest extends InstallTarget {
  *
  * @throws {@link WarderError} `invalid-config`; see {@link planInstall} for the others.
  */
-export function planService(overrides: ConfigOverrides, { isToGo, ...target }: ServiceRequest): Step[] {
+export async function planService(overrides: ConfigOverrides, { isToGo, ...target }: ServiceRequest): Promise<Step[]> {
   const machine = openTarget(overrides, target);
   const settings = serviceSettings(machine, within(target, DEFAULT_CONFIG_FILE));
   return isToGo ? planUninstall(machine.host, settings, target) : planInstall(machine.host, settings, target);

@@ -31,13 +31,13 @@ const read = (path: string) => readFileSync(`${root}${path}`, "utf8");
 const kinds = (steps: readonly Step[]) => steps.map(({ kind }) => kind);
 
 async function install(set: Record<string, string> = {}): Promise<Step[]> {
-  const steps = planService({ set }, { root, isToGo: false });
+  const steps = await planService({ set }, { root, isToGo: false });
   await applySteps(steps, signal);
   return steps;
 }
 
 async function uninstall(): Promise<Step[]> {
-  const steps = planService({}, { root, isToGo: true });
+  const steps = await planService({}, { root, isToGo: true });
   await applySteps(steps, signal);
   return steps;
 }
@@ -59,8 +59,8 @@ describe("installing the service", requires("root", "lab-systemd"), () => {
     const again = kinds(await install());
     assert.deepEqual(again, ["unchanged", "unchanged", "unchanged", "keep", "unchanged", "unchanged"]);
   });
-  test("planned, does nothing", () => {
-    planService({}, { root, isToGo: false });
+  test("planned, does nothing", async () => {
+    await planService({}, { root, isToGo: false });
     assert.equal(statSync(`${root}/etc/systemd`, { throwIfNoEntry: false }), undefined);
   });
   test("writes the settings it is given into the first file of settings, and reads them the next time", async () => {
@@ -87,7 +87,7 @@ describe("installing the service", requires("root", "lab-systemd"), () => {
     await uninstall();
     assert.equal(read("/etc/systemd/system/warder.service"), "[Unit]\n");
   });
-  test("refuses to run as root what others can change", () => {
+  test("refuses to run as root what others can change", async () => {
     const program = join(root, "home/bin/warder");
     mkdirSync(join(root, "home/bin"), { recursive: true });
     writeFileSync(program, "");
@@ -99,12 +99,12 @@ describe("installing the service", requires("root", "lab-systemd"), () => {
       configLines: [],
     };
     const plan = () => planInstall(openHost(process.env.PATH), settings, { root });
-    assert.ok(plan().length > 0);
+    assert.ok((await plan()).length > 0);
     chownSync(program, 65_533, 65_533);
-    assert.throws(plan, /bin\/warder belongs to user 65533, not to root/);
+    await assert.rejects(plan, /bin\/warder belongs to user 65533, not to root/);
     chownSync(program, 0, 0);
     chmodSync(join(root, "home"), 0o777);
-    assert.throws(plan, /home is writable by others than root/);
+    await assert.rejects(plan, /home is writable by others than root/);
   });
   test("is undone: what is the service's goes, what is the operator's or a VM's stays", async () => {
     await install();

@@ -47,7 +47,7 @@ export async function install(
     import("../../vm/path.ts"),
   ]);
   const target = request.root === undefined ? {} : { root: toHostPath(request.root) };
-  const steps = planService(request.overrides, { ...target, isToGo: request.isToGo });
+  const steps = await planService(request.overrides, { ...target, isToGo: request.isToGo });
   if (!request.isDryRun) await applySteps(steps, signal);
   if (request.json) printJson(terminal, { dryRun: request.isDryRun, steps: steps.map(toDocument) });
   else for (const step of steps) printLine(terminal, toLine(step, terminal));

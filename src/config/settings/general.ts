@@ -106,13 +106,6 @@ export const generalSettings = {
     fallback: 1024 ** 2,
     reload: "new-vms",
   }),
-  logDir: optional({
-    schema: path,
-    about: "Where the console, log and metrics of each VM are kept, in a directory of its id.",
-    fallbackText: "vms in the state directory",
-    seed: ["LOG_DIR"],
-    reload: "restart",
-  }),
   socketDir: setting({
     schema: path,
     about:

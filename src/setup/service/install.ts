@@ -18,7 +18,7 @@ export interface InstallTarget {
  * @throws {@link WarderError} `permission-denied` where the unit would run as root what others can change, or where a
  * file of another's lies where one of the service belongs.
  */
-export function planInstall(host: Host, settings: ServiceSettings, target: InstallTarget): Step[] {
+export async function planInstall(host: Host, settings: ServiceSettings, target: InstallTarget): Promise<Step[]> {
   refuseChangeable(host, settings);
   const files = serviceFiles(host, settings).map((file) => ({ ...file, path: within(target, file.path) }));
   refuseForeign(host, files);
@@ -28,7 +28,7 @@ export function planInstall(host: Host, settings: ServiceSettings, target: Insta
     ...steps,
     accountStep(host, target, accounts),
     directoryStep(host, settings, target, directories),
-    ...reload(host, target, unit),
+    ...(await reload(host, target, unit)),
   ];
 }
 
@@ -102,18 +102,30 @@ function toolStep(host: Host, { root }: InstallTarget, tool: string, words: read
   const args = [...(root === undefined ? [] : [`--root=${root}`]), ...words];
   const what = [tool, ...args].join(" ");
   if (isDone) return { kind: "unchanged", what };
-  return { kind: "run", what, apply: async (signal) => void (await host.commands.run({ tool, args, signal })) };
+  return { kind: "run", what, apply: (signal) => runTool(host, tool, args, signal) };
 }
 
-function reload(host: Host, { root }: InstallTarget, unit: Step): Step[] {
+/** Long enough for a tool that waits for the lock of the accounts, or for a systemd that has much to do. */
+const TOOL_TIMEOUT_MS = 180_000;
+
+/** Runs one of systemd's tools. */
+export async function runTool(host: Host, tool: string, args: readonly string[], signal: AbortSignal): Promise<void> {
+  await host.commands.run({ tool, args, signal, timeoutMs: TOOL_TIMEOUT_MS });
+}
+
+async function reload(host: Host, { root }: InstallTarget, unit: Step): Promise<Step[]> {
   const what = "systemctl daemon-reload";
   if (root !== undefined) return [];
   if (!isSystemdRunning(host)) return [{ kind: "skip", what, why: "systemd is not running here" }];
-  if (unit.apply === undefined) return [{ kind: "unchanged", what }];
-  const args = ["daemon-reload"];
-  return [
-    { kind: "run", what, apply: async (signal) => void (await host.commands.run({ tool: "systemctl", args, signal })) },
-  ];
+  if (unit.apply === undefined && (await isLoaded(host))) return [{ kind: "unchanged", what }];
+  return [{ kind: "run", what, apply: (signal) => runTool(host, "systemctl", ["daemon-reload"], signal) }];
+}
+
+/** Whether systemd knows the unit as it lies there: an earlier run may have failed to tell it. */
+async function isLoaded(host: Host): Promise<boolean> {
+  const args = ["show", UNIT, "--property=LoadState,NeedDaemonReload"];
+  const { stdout } = await host.commands.run({ tool: "systemctl", args, timeoutMs: TOOL_TIMEOUT_MS });
+  return stdout.includes("LoadState=loaded") && stdout.includes("NeedDaemonReload=no");
 }
 
 /** As sd_booted(3) finds out. */
