@@ -72,6 +72,12 @@ export const commandList: readonly ListedCommand[] = [
     load: async () => (await import("./commands/stats.ts")).statsCommand,
   },
   {
+    name: "network",
+    summary: "the networks that VMs share; a VM's addresses, and what was dropped",
+    group: look,
+    load: async () => (await import("./commands/network.ts")).networkCommand,
+  },
+  {
     name: "vsock",
     summary: "join standard input and output to a program of a guest's",
     group: look,

@@ -1,6 +1,7 @@
 import { disk, drive, mebibytes, oneOf, path, secondsWithin, text, whole } from "./flag-parsers.ts";
 import { grouped, list, toggle, value } from "./flags.ts";
 import { io } from "./io-flag.ts";
+import { net } from "./net-flags.ts";
 import { driveLimit, vsockLimits, vsockPort } from "./rate-flags.ts";
 
 /** The flags of `warder run`. */
@@ -30,6 +31,26 @@ export const runFlags = {
       driveLimit,
       "rate of a disk, such as rootfs:bandwidth=10M,ops=500; may be repeated",
     ),
+  }),
+  ...grouped("Its network:", {
+    net: list(
+      "--net <mode>",
+      net,
+      "none, isolated, egress, bridge=NAME or network=NAME; may be repeated (default: no interface)",
+    ),
+    allow: list(
+      "--allow <host[:port][/protocol]>",
+      text,
+      "open a way out: 10.0.0.0/8, db.example.com:5432, 10.0.0.5:53/udp, or host:3128; may be repeated",
+    ),
+    publish: list(
+      "-p, --publish <[[address:]port:]port>",
+      text,
+      "have a port of this host lead to the guest's: 8080:80, 127.0.0.1:8080:80, 5353:53/udp; may be repeated",
+    ),
+    dns: list("--dns <address>", text, "a name server, told to the guest and opened; may be given twice"),
+    tap: list("--tap <name>", text, "a TAP device of your own, for the jail's user; may be repeated"),
+    cni: list("--cni <network>", text, "a network that CNI plugins make; may be repeated"),
   }),
   ...grouped("Its vsock:", {
     vsock: toggle("--vsock", "a vsock; implied by the two below"),

@@ -1,6 +1,7 @@
 import { type FieldProblem, isWarderError, WarderError } from "../vm/error.ts";
 import type { VmSpecInput } from "../vm/spec.ts";
 import type { CommandInput, CommonRequest } from "./command.ts";
+import { networkFlagProblems } from "./net-flags.ts";
 import type { runFlags } from "./run-flags.ts";
 import { flagOfField, type RunFlagValues, toSpecInput } from "./run-spec.ts";
 
@@ -18,6 +19,7 @@ export interface RunRequest extends CommonRequest {
 /** Reads a request, refusing what is wrong with flags by themselves and with the VM that they describe. */
 export async function parseRun({ flags, common, refuse }: CommandInput<typeof runFlags>): Promise<RunRequest> {
   for (const { field, problem } of kernelProblems(flags)) refuse(field, problem);
+  for (const { field, problem } of networkFlagProblems(flags)) refuse(field, problem);
   for (const id of unknownDrives(flags)) refuse("--drive-limit", `there is no disk ${id}`);
   const devices = await resolveDevices(flags, refuse);
   const spec = toSpecInput({ ...flags, ...devices });

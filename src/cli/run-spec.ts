@@ -1,5 +1,6 @@
 import type { VmSpecInput } from "../vm/spec.ts";
 import type { FlagValues } from "./flags.ts";
+import { networkFlagOf, toNetworks } from "./net-flags.ts";
 import type { runFlags } from "./run-flags.ts";
 
 /** What the flags of `run` came to. */
@@ -28,6 +29,8 @@ const flagNames: Readonly<Record<string, string>> = {
 export function flagOfField(field: string, hasRootfs: boolean): string {
   const known = flagNames[field];
   if (known !== undefined) return known;
+  const network = networkFlagOf(field);
+  if (network !== undefined) return network;
   if (/^drives.*\.rateLimit/.test(field)) return "--drive-limit";
   if (field.startsWith("vsock.")) return field.startsWith("vsock.ports") ? "--vsock-port" : "--vsock-limit";
   if (hasRootfs && field.startsWith("drives[0]")) return "--rootfs";
@@ -47,6 +50,7 @@ export function toSpecInput(flags: RunFlagValues): VmSpecInput {
     vcpus: flags.vcpus,
     memoryMib: flags.memory,
     drives: toDrives(flags),
+    networks: toNetworks(flags),
     vsock: toVsock(flags),
     limits: toLimits(flags),
     policy: flags.isolation,

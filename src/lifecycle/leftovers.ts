@@ -1,5 +1,7 @@
 import type { Hierarchy } from "../cgroup/detect.ts";
 import type { Host } from "../host/host.ts";
+import { NAMESPACE_PREFIX, NAMESPACES } from "../network/namespace.ts";
+import { OUTSIDE_PREFIX } from "../network/numbers.ts";
 import { type HostPath, toHostPath } from "../vm/path.ts";
 import type { VmRecord } from "../vm/record.ts";
 import type { Machinery } from "./machinery.ts";
@@ -8,7 +10,7 @@ import { pathsOf } from "./remove.ts";
 
 /** Something that lies on the host and belongs to no VM that runs. */
 export interface Leftover {
-  readonly kind: "record" | "jail" | "cgroup" | "output";
+  readonly kind: "record" | "jail" | "cgroup" | "namespace" | "interface" | "output";
   /** Path; of a record the VM's id. */
   readonly name: string;
   /** Of this state directory's VMs: `warder gc` removes it. Otherwise it is somebody else's, and only listed. */
@@ -34,6 +36,7 @@ export function surveyLeftovers(machinery: Machinery): Leftover[] {
     ...orphanedOutput(machinery, records),
     ...foreignJails(machinery, known),
     ...foreignCgroups(machinery, known),
+    ...foreignNetworks(machinery.host, known),
   ];
 }
 
@@ -55,10 +58,9 @@ function leftOf(machinery: Machinery, record: VmRecord): Leftover[] {
   if (due === undefined) return [];
   const why = reasons[due];
   const objects = pathsOf(record).filter((path) => machinery.host.files.inspect(path) !== undefined);
-  const cgroups = new Set<string>(Object.values(record.cgroup?.directories ?? {}));
   return [
     { kind: "record", name: record.id, own: true, why },
-    ...objects.map((name) => ({ kind: cgroups.has(name) ? "cgroup" : "jail", name, own: true, why }) as const),
+    ...objects.map((name): Leftover => ({ kind: kindOf(machinery.host, record, name), name, own: true, why })),
   ];
 }
 
@@ -93,6 +95,25 @@ function foreignCgroups({ host, settings, cgroups }: Machinery, known: ReadonlyS
       .filter((path) => host.files.inspect(path)?.kind === "directory"),
   );
   return foreign("cgroup", groups, known);
+}
+
+/** Namespaces that are called as those of VMs are, and ends of cables. */
+function foreignNetworks(host: Host, known: ReadonlySet<string>): Leftover[] {
+  const devices = `${host.roots.sys}/class/net`;
+  const startingWith = (directory: string, prefix: string) =>
+    namesIn(host, directory)
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => `${directory}/${name}`);
+  return [
+    ...foreign("namespace", startingWith(NAMESPACES, NAMESPACE_PREFIX), known),
+    ...foreign("interface", startingWith(devices, OUTSIDE_PREFIX), known),
+  ];
+}
+
+function kindOf(host: Host, { cgroup, network }: VmRecord, path: string): Leftover["kind"] {
+  if (path === network?.namespace?.path) return "namespace";
+  if (path.startsWith(`${host.roots.sys}/class/net/`)) return "interface";
+  return Object.values<string>(cgroup?.directories ?? {}).includes(path) ? "cgroup" : "jail";
 }
 
 function foreign(kind: Leftover["kind"], paths: readonly string[], known: ReadonlySet<string>): Leftover[] {

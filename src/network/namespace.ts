@@ -4,11 +4,14 @@ import type { VmNamespace, VmNetwork } from "../vm/network/vm-network.ts";
 import { toHostPath } from "../vm/path.ts";
 
 /** Where `ip netns` keeps namespaces. */
-const NAMESPACES = "/run/netns";
+export const NAMESPACES = "/run/netns";
+
+/** What the names of VMs' namespaces begin with. */
+export const NAMESPACE_PREFIX = "fc-";
 
 /** The namespace of a VM: `fc-<id>`, as operators of seed-era managers know it. */
 export function namespaceOf(id: VmId): VmNamespace {
-  const name = `fc-${id}`;
+  const name = `${NAMESPACE_PREFIX}${id}`;
   return { name, path: toHostPath(`${NAMESPACES}/${name}`) };
 }
 

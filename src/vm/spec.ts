@@ -275,6 +275,8 @@ function relations(data: z.output<typeof schema>): FieldProblem[] {
     problems.push({ field: "uid", problem: "is needed beside gid" });
   if (!data.jailed && data.netns !== undefined) problems.push({ field: "netns", problem: "needs the jailer" });
   if (!data.jailed && data.networks !== undefined) problems.push({ field: "networks", problem: "needs the jailer" });
+  if (data.uid === undefined && data.networks?.some(({ mode }) => mode === "tap") === true)
+    problems.push({ field: "uid", problem: "is needed with a TAP device of the caller's, which must belong to it" });
   const hasOwn = data.networks?.length === 0 || data.networks?.some(({ mode }) => mode !== "tap") === true;
   if (data.netns !== undefined && hasOwn)
     problems.push({ field: "netns", problem: "can only have the caller's own TAP devices: Warder's are in its own" });

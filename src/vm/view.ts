@@ -2,6 +2,7 @@ import type { Labels } from "./belongings.ts";
 import type { VmExit } from "./exit.ts";
 import type { IsolationReport } from "./isolation.ts";
 import type { Limits } from "./limits.ts";
+import { type NetworkView, toNetworkView } from "./network/view.ts";
 import type { VmRecord } from "./record.ts";
 import type { VmState } from "./state.ts";
 
@@ -34,6 +35,8 @@ export interface VmView {
   readonly kernel: string;
   readonly firecrackerVersion: string;
   readonly cgroup: { readonly version: 1 | 2; readonly directories: Readonly<Record<string, string>> } | null;
+  /** Of a VM with networks, from its first run on: its namespace and interfaces. */
+  readonly network?: { readonly namespace: string | null; readonly interfaces: readonly NetworkView[] };
   /** RFC 3339, in UTC. */
   readonly createdAt: string;
   readonly generation: number;
@@ -45,7 +48,7 @@ export interface VmView {
 
 /** The view of a record. */
 export function toView(record: VmRecord): VmView {
-  const { layout, spec, cgroup } = record;
+  const { layout, spec, cgroup, network } = record;
   const isOver = record.exit !== undefined;
   return {
     id: record.id,
@@ -63,6 +66,9 @@ export function toView(record: VmRecord): VmView {
     kernel: spec.kernel,
     firecrackerVersion: record.binaries.version,
     cgroup: cgroup === undefined ? null : { version: cgroup.version, directories: cgroup.directories },
+    ...(network === undefined
+      ? {}
+      : { network: { namespace: network.namespace?.path ?? null, interfaces: toNetworkView(network) } }),
     createdAt: new Date(record.createdAt).toISOString(),
     generation: record.generation,
     ...(spec.tenant === undefined ? {} : { tenant: spec.tenant }),

@@ -1,3 +1,4 @@
+import type { NetworkView } from "../../vm/network/view.ts";
 import { isLive } from "../../vm/state.ts";
 import type { VmView } from "../../vm/view.ts";
 import { type CommonRequest, defineCommand } from "../command.ts";
@@ -61,8 +62,15 @@ function facts(view: VmView): string[][] {
     ["socket", isLive(view.state) ? jail.socket : undefined],
     ["cgroup", cgroup === null || !isLive(view.state) ? undefined : describeCgroup(cgroup)],
     ["limits", describeLimits(limits)],
+    ...(view.network?.interfaces ?? []).map((each) => [each.name, describeInterface(each)] as const),
   ];
   return rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, harmless(value)]]));
+}
+
+function describeInterface({ mode, mac, ipv4, ipv6, bridge, network, published }: NetworkView): string {
+  const where = network ?? bridge;
+  const addresses = [ipv4, ipv6].filter((address) => address !== null);
+  return [`${mode}${where === undefined ? "" : ` ${where}`}`, ...addresses, mac, ...published].join(", ");
 }
 
 /** With v1 one directory for each controller, which differ in one part only. */

@@ -144,7 +144,9 @@ const networkSchema = z
 /** `{ mode: "bridge", bridge: "br0" }` for `bridge=br0`. A value that the mode has no member for is left to be refused. */
 function inFull(text: string): object {
   const [, mode = "", value] = /^([^=]*)(?:=(.*))?$/s.exec(text) ?? [];
-  return value === undefined ? { mode } : { mode, [members[mode as NetworkMode] ?? "value"]: value };
+  return value === undefined
+    ? { mode }
+    : { mode, [Object.hasOwn(members, mode) ? String(members[mode as NetworkMode]) : "value"]: value };
 }
 
 /** Parses a VM's interfaces: none is a network namespace of its own with nothing in it. */
