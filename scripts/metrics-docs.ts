@@ -1,5 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { Metrics } from "../src/observability/metrics/metrics.ts";
+import { leaseKinds } from "../src/store/leases.ts";
 
 /** Writes docs/metrics.md out of the registry that the daemon really has; `--check` only compares. */
 const file = "docs/metrics.md";
@@ -53,7 +54,7 @@ ${table(metrics.filter(isOfVm))}
 | \`vm_id\` | the id of a VM |
 | \`cause\`, \`level\`, \`state\` | as \`warder inspect\` names them |
 | \`service\`, \`method\` | of the daemon's own services; what it does not know is not counted under the caller's words |
-| \`kind\` | \`uid\` |
+| \`kind\` | ${leaseKinds.map((kind) => `\`${kind}\``).join(", ")} |
 | \`directory\` | \`state\`, \`jails\` |
 | \`result\`, \`phase\`, \`stream\`, \`direction\` | the few that the metric names |
 

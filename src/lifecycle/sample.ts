@@ -1,4 +1,5 @@
 import type { HostSample, HostSource, VmMeasure, VmSample } from "../observability/metrics/host-sample.ts";
+import { type LeaseKind, leaseKinds } from "../store/leases.ts";
 import { systemCodeOf } from "../vm/error.ts";
 import type { VmId } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
@@ -30,8 +31,22 @@ function sampleHost(machinery: Machinery, isHealthy: HealthLookup): HostSample {
 }
 
 function leasesOf({ store, settings }: Machinery): HostSample["leases"] {
-  const resting = store.leases.resting("uid").length;
-  return [{ kind: "uid", used: store.leases.count("uid"), resting, total: Number(settings.uidRange.count) }];
+  const ids = Number(settings.uidRange.count);
+  const totals: Partial<Record<LeaseKind, number>> = {
+    uid: ids,
+    gid: ids,
+    "host-port": settings.network.hostPorts.count,
+  };
+  return leaseKinds.map((kind) => {
+    const total = totals[kind];
+    const rests = kind === "uid" || kind === "gid";
+    return {
+      kind,
+      used: store.leases.count(kind),
+      ...(rests ? { resting: store.leases.resting(kind).length } : {}),
+      ...(total === undefined ? {} : { total }),
+    };
+  });
 }
 
 function freeBytesOf({ host, settings }: Machinery): HostSample["freeBytes"] {

@@ -5,7 +5,7 @@ import type { VmState } from "../../vm/state.ts";
 export interface HostSample {
   /** All VMs that are recorded, oldest first, those that have ended too. */
   readonly vms: readonly VmSample[];
-  /** Numbers that are given out to VMs, such as user ids. */
+  /** What VMs have for themselves, such as user ids. */
   readonly leases: readonly LeaseSample[];
   /** Objects of VMs that have ended and that are still on the host. */
   readonly remains: number;
@@ -15,13 +15,14 @@ export interface HostSample {
   readonly metricsLines: { readonly taken: number; readonly refused: number };
 }
 
-/** Numbers of one kind. */
+/** What VMs have for themselves, of one kind. */
 export interface LeaseSample {
   readonly kind: string;
   readonly used: number;
-  /** Given back, and not given out again before nothing of the VM that had them is left. */
-  readonly resting: number;
-  readonly total: number;
+  /** Given back, and not given out again before nothing of the VM that had them is left. Absent where none rests. */
+  readonly resting?: number;
+  /** How many there are. Absent where they do not run out. */
+  readonly total?: number;
 }
 
 /** One VM. */

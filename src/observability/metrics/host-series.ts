@@ -19,8 +19,8 @@ export class HostSeries {
     const { leases, leasesResting, leasesTotal, free, remains, metricsLines } = this.#series;
     for (const { kind, used, resting, total } of sample.leases) {
       leases.set({ kind }, used);
-      leasesResting.set({ kind }, resting);
-      leasesTotal.set({ kind }, total);
+      if (resting !== undefined) leasesResting.set({ kind }, resting);
+      if (total !== undefined) leasesTotal.set({ kind }, total);
     }
     for (const { directory, bytes } of sample.freeBytes) free.set({ directory }, bytes);
     remains.set(sample.remains);
@@ -56,13 +56,13 @@ function createSeries(registry: Registry) {
     unhealthy: gauge("warder_vms_unhealthy", "VMs with a process that count as unhealthy.", []),
     promisedMemory: gauge("warder_vms_memory_bytes", "Memory that the guests of VMs with a process were given.", []),
     promisedVcpus: gauge("warder_vms_vcpus", "Virtual CPUs that the guests of VMs with a process were given.", []),
-    leases: gauge("warder_leases_used", "Numbers that VMs have, by kind (`uid`: user ids).", ["kind"]),
+    leases: gauge("warder_leases_used", "What VMs have for themselves, by kind.", ["kind"]),
     leasesResting: gauge(
       "warder_leases_resting",
-      "Numbers that VMs had and that are not given out again before nothing of these VMs is left, by kind.",
+      "What VMs had, and is not given out again before nothing of these VMs is left, by kind.",
       ["kind"],
     ),
-    leasesTotal: gauge("warder_leases_limit", "Numbers that there are for VMs, by kind.", ["kind"]),
+    leasesTotal: gauge("warder_leases_limit", "How many there are for VMs, by kind.", ["kind"]),
     remains: gauge("warder_remains", "Objects on the host that belong to VMs which have ended: what `gc` removes.", []),
     free: gauge("warder_free_bytes", "Room left in the file systems of Warder's directories, by directory.", [
       "directory",
