@@ -5,7 +5,7 @@ import { ensureBase } from "../jailer/jail.ts";
 import { removeAbandonedFifos, SpareFifos } from "../jailer/spare-fifos.ts";
 import { blindObserver, type Observer } from "../observability/observer.ts";
 import { builtInGuest } from "../setup/guests.ts";
-import { Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { WarderError } from "../vm/error.ts";
 import { type HostPath, toHostPath } from "../vm/path.ts";
 import { rememberBinaries } from "./binaries.ts";
@@ -13,7 +13,9 @@ import { gracePeriodAsker } from "./grace-period.ts";
 import type { Machinery } from "./machinery.ts";
 import { becomeManager, type Role } from "./manager-lock.ts";
 import { Meters } from "./meters.ts";
+import { Mirror } from "./mirror.ts";
 import { Quarantine } from "./quarantine.ts";
+import { openStore } from "./rebuild.ts";
 import { tellChanges } from "./tell-changes.ts";
 import { VsockBrokers } from "./vsock-brokers.ts";
 
@@ -43,9 +45,12 @@ export async function openMachinery(host: Host, config: Config, how: OpenOptions
   const opened = new DisposableStack();
   try {
     if (how.role === "manager") opened.use(becomeManager(host, config.stateDir));
-    const store = opened.use(Store.open(`${config.stateDir}/state.db`, host.files));
+    const { warn } = how.reporter;
+    const settings = { ...config, chrootBase };
+    const store = opened.use(await openStore(host, settings, (message, details) => warn(message, details)));
+    opened.use(new Mirror(host, store, config.stateDir, (message, details) => warn(message, details)));
     await prepareBase(host, chrootBase);
-    const machinery = assemble(host, { ...config, chrootBase }, how, store);
+    const machinery = assemble(host, settings, how, store);
     return { ...machinery, opened: opened.move() };
   } catch (error) {
     opened.dispose();

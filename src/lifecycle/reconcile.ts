@@ -9,6 +9,7 @@ import { noteStranger, sightVm } from "./identity.ts";
 import type { Machinery } from "./machinery.ts";
 import { readTail } from "./output-files.ts";
 import { recordedExit } from "./process-end.ts";
+import { recoverLost } from "./rebuild.ts";
 import { removeObjects } from "./remove.ts";
 import { endUnfinishedStart } from "./unfinished-start.ts";
 
@@ -29,6 +30,7 @@ export interface Failure {
  * @returns What could not be removed, with the VM's id.
  */
 export async function reconcile(machinery: Machinery): Promise<Failure[]> {
+  recoverLost(machinery);
   const failures: Failure[] = [];
   const due = machinery.store.list().filter((record) => dueOf(machinery, record) !== undefined);
   const next = due.values();

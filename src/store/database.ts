@@ -66,9 +66,7 @@ export class Database implements Disposable {
    * makes some, and the work is done once more; unless it begins something new.
    */
   transaction<T>(work: () => T): T {
-    if (this.#isInside) return work();
-    this.#follow();
-    return this.#attempt(() => this.#once(work));
+    return this.#isInside ? work() : this.#attempt(() => this.#once(work));
   }
 
   /** Says that the transaction begins something new, for which the ballast is not meant; refuses where room is scarce. */
@@ -135,8 +133,8 @@ export class Database implements Disposable {
   }
 
   #translated<T>(how: "reading" | "writing", work: () => T): T {
-    if (!this.#isInside) this.#follow();
     try {
+      if (!this.#isInside) this.#follow();
       return work();
     } catch (cause) {
       throw storeFailure(`${how} the state database ${this.#path}`, cause, this.#isFull(cause));

@@ -5,34 +5,9 @@ import { canTransition, hasEnded, type VmStateOrRemoved } from "../vm/state.ts";
 import type { StoreFiles } from "./ballast.ts";
 import { ChangeLog } from "./changes.ts";
 import { Database } from "./database.ts";
-import { Leases } from "./leases.ts";
-
-/**
- * Kinds of host objects. `rules` are the tables of a packet filter; a `process` is named by the jail directory that is in
- * its command line; the others by their path or name.
- */
-export type LedgerKind =
-  | "directory"
-  | "link"
-  | "mount"
-  | "cgroup"
-  | "namespace"
-  | "interface"
-  | "rules"
-  | "socket"
-  | "fifo"
-  | "process";
-
-/** Something on the host that is a VM's, written down before it is made and struck out after it is gone. */
-export interface LedgerEntry {
-  readonly kind: LedgerKind;
-  readonly name: string;
-}
-
-/** A row of the ledger with its VM. */
-export interface LedgerRow extends LedgerEntry {
-  readonly vmId: VmId;
-}
+import type { VmDescription } from "./description.ts";
+import { type Lease, Leases } from "./leases.ts";
+import type { LedgerEntry, LedgerRow } from "./ledger.ts";
 
 /** Told of each record that this process has changed, once that is committed: without a record, it was taken out. */
 export type RecordListener = (id: VmId, record: VmRecord | undefined) => void;
@@ -111,17 +86,7 @@ export class Store implements Disposable {
       const existing = this.get(record.id);
       if (existing !== undefined && !hasEnded(existing.state)) throw taken(existing);
       if (existing !== undefined) this.forget(record.id);
-      this.#database.run(
-        "INSERT INTO vms (id, state, generation, created_at, ended_at, record) VALUES (?, ?, ?, ?, ?, ?)",
-        record.id,
-        record.state,
-        record.generation,
-        record.createdAt,
-        endOf(record),
-        this.#format(record),
-      );
-      this.#note(record, undefined, record.state);
-      this.#touched.set(record.id, record);
+      this.#insert(record);
     });
   }
 
@@ -204,6 +169,32 @@ export class Store implements Disposable {
     );
   }
 
+  /** Everything that is known of a VM. */
+  describe(id: VmId): VmDescription | undefined {
+    return this.transaction(() => {
+      const record = this.get(id);
+      if (record === undefined) return undefined;
+      const rows = this.#database.all("SELECT name, text FROM documents WHERE vm_id = ?", id);
+      const documents = Object.fromEntries(rows.map(({ name, text }) => [name, JSON.parse(String(text))]));
+      const ledger = this.ledger(id).map(({ kind, name }) => ({ kind, name }));
+      return { record, leases: this.leases.of(id), ledger, documents };
+    });
+  }
+
+  /**
+   * Writes a VM down as it was described. For a store that is made anew.
+   *
+   * @returns Leases that another VM has already: one of the two descriptions is out of date.
+   */
+  restore({ record, leases, ledger, documents }: VmDescription): Lease[] {
+    return this.transaction(() => {
+      this.#insert(record);
+      this.enter(record.id, ledger);
+      for (const [name, content] of Object.entries(documents)) this.keepDocument(record.id, name, content);
+      return leases.filter(({ kind, value }) => !this.leases.claim(kind, value, record.id));
+    });
+  }
+
   /** What was kept of a VM under a name. */
   document(id: VmId, name: string): unknown {
     const row = this.#database.get("SELECT text FROM documents WHERE vm_id = ? AND name = ?", id, name);
@@ -284,6 +275,20 @@ export class Store implements Disposable {
     const previous = before?.state ?? null;
     const why = reason === undefined ? {} : { reason };
     this.changes.append({ id, generation, incarnation, state, previous, ...why });
+  }
+
+  #insert(record: VmRecord): void {
+    this.#database.run(
+      "INSERT INTO vms (id, state, generation, created_at, ended_at, record) VALUES (?, ?, ?, ?, ?, ?)",
+      record.id,
+      record.state,
+      record.generation,
+      record.createdAt,
+      endOf(record),
+      this.#format(record),
+    );
+    this.#note(record, undefined, record.state);
+    this.#touched.set(record.id, record);
   }
 
   #publish(): void {

@@ -21,10 +21,13 @@ export interface WarderFixture extends AsyncDisposable {
   reopen(): Promise<Warder>;
 }
 
+/** Directories of a host of its own, which nobody has open. */
+export type WarderBed = Pick<WarderFixture, "options" | "warnings"> & AsyncDisposable;
+
 let count = 0;
 
-/** Opens a manager on real binaries, in directories that are gone afterwards, whatever happened. */
-export async function openFixture(options: Partial<WarderOptions> = {}): Promise<WarderFixture> {
+/** Directories that are gone afterwards, whatever happened, with all VMs of them. */
+export function makeBed(options: Partial<WarderOptions> = {}): WarderBed {
   const directory = fs.mkdtempSync("/var/tmp/warder-test-");
   const name = `warder-test-${process.pid}-${++count}`;
   const warnings: string[] = [];
@@ -38,12 +41,30 @@ export async function openFixture(options: Partial<WarderOptions> = {}): Promise
     parentCgroup: name,
     ...options,
   };
+  return {
+    options: all,
+    warnings,
+    async [Symbol.asyncDispose]() {
+      {
+        await using warder = await Warder.open({ ...all, role: "visitor" });
+        for (const vm of warder.list({ all: true })) await vm.remove({ force: true });
+      }
+      fs.rmSync(directory, { recursive: true, force: true });
+      removeParents(name);
+    },
+  };
+}
+
+/** Opens a manager on real binaries, in such directories. */
+export async function openFixture(options: Partial<WarderOptions> = {}): Promise<WarderFixture> {
+  const bed = makeBed(options);
+  const all = bed.options;
   const opened = [await Warder.open(all)];
   const [warder] = opened as [Warder];
   return {
     warder,
     options: all,
-    warnings,
+    warnings: bed.warnings,
     snapshot: () => snapshotHost({ ...all, store: warder.machinery.store }),
     async reopen() {
       const another = await Warder.open(all);
@@ -53,8 +74,7 @@ export async function openFixture(options: Partial<WarderOptions> = {}): Promise
     async [Symbol.asyncDispose]() {
       for (const vm of warder.list({ all: true })) await vm.remove({ force: true });
       for (const each of opened) await each[Symbol.asyncDispose]();
-      fs.rmSync(directory, { recursive: true, force: true });
-      removeParents(name);
+      await bed[Symbol.asyncDispose]();
     },
   };
 }
