@@ -10,6 +10,7 @@ export type { Reporter } from "./lifecycle/open.ts";
 export { type Cancellable, type PauseOptions, Vm } from "./lifecycle/vm.ts";
 export type { VmVsock } from "./lifecycle/vm-vsock.ts";
 export { type RunOptions, Warder, type WarderOptions } from "./lifecycle/warder.ts";
+export type { AdoptionResult, Happening, Observer, Work } from "./observability/observer.ts";
 export {
   FirecrackerProcess,
   isVmRunning,
