@@ -165,6 +165,12 @@ export const doctorCatalogue = Object.freeze({
     cause: "The state says which processes are killed and which files removed: only root may write it.",
     cure: "Let root own it and all directories above, writable by nobody else.",
   }),
+  "state-database": advice({
+    title: "State database",
+    cause: "The database of VMs, leases and host objects is not whole, as after a failing disk.",
+    cure: "Open the host with any command that needs it, such as `warder ps`: the database is set aside and rebuilt, and running VMs are not touched. Then look at the disk.",
+    symptoms: ["database disk image is malformed", "store-damaged"],
+  }),
   netns: advice({
     title: "Network namespaces",
     cause: "Without network namespaces VMs share the host's network.",

@@ -53,6 +53,8 @@ export interface DoctorDeps {
   /** Who but root can change what a directory holds, in one clause each, up to `/`. */
   readonly directoryProblems: (directory: HostPath) => readonly string[];
   readonly cgroups: DoctorCgroups;
+  /** All that is wrong with the state database, one text each; `undefined` where there is none yet. */
+  readonly stateProblems: () => readonly string[] | undefined;
   /** Jails and runs the built-in guest. Absent: not asked for. */
   readonly runProbe?: (signal: AbortSignal) => Promise<ProbeOutput>;
 }

@@ -10,6 +10,7 @@ import { hostChecks } from "./checks/host.ts";
 import { identityChecks } from "./checks/identity.ts";
 import { kvmChecks, PROBE_DEADLINE_MS } from "./checks/kvm.ts";
 import { networkChecks } from "./checks/network.ts";
+import { stateChecks } from "./checks/state.ts";
 import type { DoctorReport, Finding, Verdict } from "./report.ts";
 
 /** How to run the doctor. */
@@ -29,6 +30,7 @@ export const allChecks: readonly Check[] = Object.freeze([
   ...cgroupChecks,
   ...chrootChecks,
   ...identityChecks,
+  ...stateChecks,
   ...networkChecks,
   ...hardeningChecks,
 ]);

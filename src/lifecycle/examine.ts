@@ -12,6 +12,7 @@ import type { Host } from "../host/host.ts";
 import { firecrackerFor, jailerFor } from "../setup/candidates.ts";
 import { directoryProblems, examineBinary } from "../setup/examine.ts";
 import { supportOf } from "../setup/version.ts";
+import { integrityProblems } from "../store/integrity.ts";
 import { generateVmId } from "../vm/id.ts";
 import { versionReader } from "./binaries.ts";
 import { lookForBinaries } from "./install.ts";
@@ -37,6 +38,7 @@ export async function examineHost(overrides: ConfigOverrides, options: ExamineOp
     supportOf,
     directoryProblems: (directory) => directoryProblems(host, directory),
     cgroups: doctorCgroups(host, detectCgroups(host), config),
+    stateProblems: () => stateProblems(host, config),
     ...(options.probe ? { runProbe: (signal: AbortSignal) => runProbe(host, overrides, signal) } : {}),
   };
   const settings = { ...pickSettings(config), ...(await pairToExamine(host, config, options.signal)) };
@@ -79,6 +81,11 @@ function doctorCgroups(host: Host, cgroups: CgroupHost, { parentCgroup, cgroupVe
       ensureParent(host, placeVm(cgroups, version, parentCgroup, id, controllers), controllers);
     },
   };
+}
+
+function stateProblems(host: Host, { stateDir }: Config): string[] | undefined {
+  const path = `${stateDir}/state.db`;
+  return host.files.inspectFollowing(path) === undefined ? undefined : integrityProblems(path);
 }
 
 /** A VM's whole life, in the strictest way there is. */

@@ -1,6 +1,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { Ballast, type StoreFiles } from "./ballast.ts";
 import { damaged, diskFull, isForWantOfRoom, storeFailure } from "./failure.ts";
+import { problemsOf } from "./integrity.ts";
 import { enterWal, migrate } from "./schema.ts";
 
 /** What SQLite keeps. */
@@ -184,17 +185,11 @@ function connect(path: string): DatabaseSync {
   }
 }
 
-/** Half a millisecond for each hundred VMs. What it does not look at, indexes, is in `integrityProblems`. */
+/** Half a millisecond for each hundred VMs. What it does not look at, indexes, is in {@link problemsOf}. */
 function refuseDamaged(connection: DatabaseSync, path: string): void {
   const found = connection.prepare("PRAGMA quick_check(1)").get()?.quick_check;
   if (found === "ok") return;
-  throw damaged(`opening the state database ${path}`, integrityProblems(connection).join("; ") || String(found));
-}
-
-/** Everything that is wrong with a database, twenty things at most; nothing where it is whole. */
-function integrityProblems(connection: DatabaseSync): string[] {
-  const rows = connection.prepare("PRAGMA integrity_check(20)").all();
-  return rows.map((row) => String(row.integrity_check)).filter((text) => text !== "ok");
+  throw damaged(`opening the state database ${path}`, problemsOf(connection).join("; ") || String(found));
 }
 
 function hasNoRoom(path: string, files: StoreFiles | undefined): boolean {

@@ -58,6 +58,7 @@ export function tempDirectory(t: TestContext): HostPath {
 /** Other rooms, as they are where nothing is wrong. */
 export const fineDeps: DoctorDeps = {
   examineBinary: (path) => ({ path, resolved: path, problems: [] }),
+  stateProblems: () => [],
   readVersion: async () => "1.16.1",
   supportOf: (version) => ({ supported: version === "1.16.1", why: `${version} is out of support` }),
   directoryProblems: () => [],

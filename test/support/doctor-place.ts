@@ -28,6 +28,7 @@ const deps: DoctorDeps = {
   readVersion: fakeVetDeps().readVersion,
   supportOf,
   directoryProblems: (directory) => directoryProblems(host, directory),
+  stateProblems: () => [],
   cgroups: {
     choose: (controllers) => chooseVersion(cgroups, controllers),
     mounts: (version, controllers) => cgroupMounts(version, controllers),

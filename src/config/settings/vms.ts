@@ -104,7 +104,7 @@ export const retentionSettings = {
   endedMs: setting({
     schema: duration("0", "365d"),
     about: "How long records and output of an ended VM are kept.",
-    fallback: 24 * 3_600_000,
+    fallback: 7 * 24 * 3_600_000,
     reload: "now",
   }),
   endedVms: setting({
