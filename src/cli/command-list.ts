@@ -47,6 +47,12 @@ export const commandList: readonly ListedCommand[] = [
     load: async () => (await import("./commands/resume.ts")).resumeCommand,
   },
   {
+    name: "limit",
+    summary: "limit the rate of a disk or an interface",
+    group: one,
+    load: async () => (await import("./commands/limit.ts")).limitCommand,
+  },
+  {
     name: "rm",
     summary: "forget VMs that have ended, with their output",
     group: one,

@@ -15,6 +15,12 @@ export function amount(text: string): number | undefined {
   return digits !== "" && Number.isSafeInteger(value) ? value : undefined;
 }
 
+/** A number as a flag's own value. */
+export const amountFlag: Parser<number> = (given) => {
+  const value = amount(given);
+  return value === undefined ? { problem: "must be a whole number such as 200 or 10M" } : { value };
+};
+
 /** `key=amount[,key=amount…]` with certain keys, each at most once. */
 function amounts<Key extends string>(text: string, keys: readonly Key[]): Partial<Record<Key, number>> | undefined {
   const found: Partial<Record<Key, number>> = {};
@@ -73,7 +79,10 @@ export const driveLimit: Parser<DriveLimitFlag> = (given) => {
   return { problem: "must be ID:bandwidth=BYTES,burst=BYTES,ops=N,ops-burst=N, a burst only beside its rate" };
 };
 
-function toRateLimit(found: Partial<Record<(typeof RATE_KEYS)[number], number>>): RateLimitInput | undefined {
+/** A rate limit of its flags' or keys' numbers; undefined where there is a burst without its rate. */
+export function toRateLimit(
+  found: Readonly<Partial<Record<(typeof RATE_KEYS)[number], number | undefined>>>,
+): RateLimitInput | undefined {
   const { bandwidth, burst, ops, "ops-burst": opsBurst } = found;
   if ((bandwidth === undefined && burst !== undefined) || (ops === undefined && opsBurst !== undefined))
     return undefined;

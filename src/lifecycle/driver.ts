@@ -155,6 +155,15 @@ export class Driver {
       const verdict = judge(report);
       if (verdict === undefined) return report;
       await this.#shutDown(killLadder, { signal: within });
+  /** Changes something of the VM that is neither its state nor its run, in its turn. */
+  adjust<T>(
+    name: string,
+    { signal }: Cancellable,
+    work: (record: VmRecord, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.#call(name, { signal }, (within) => work(this.#need(), within));
+  }
+
       throw verdict;
     });
   }

@@ -11,6 +11,8 @@ import { outputPaths } from "./output-files.ts";
 import { settle } from "./reconcile.ts";
 import { removeObjects } from "./remove.ts";
 import type { ShutdownOptions } from "./shutdown.ts";
+import { claimVm, disclaimVm, isOwn } from "./ownership.ts";
+import { ensureRateLimits } from "./rate-limits.ts";
 import { startVm } from "./start.ts";
 import type { StartContext } from "./start-context.ts";
 import { climbDown } from "./stop.ts";
@@ -40,7 +42,7 @@ export function hostOperations(machinery: Machinery): Operations {
     stopForOwner: (record, ladder, options) => stopForOwner(machinery, record, ladder, options),
     setPower: (record, power, signal) =>
       withApi(machinery, record, (client) =>
-        power === "paused" ? client.pause({ signal }) : client.resume({ signal }),
+        power === "paused" ? client.pause({ signal }) : resume(client, record, signal),
       ),
     readPower: (record) => withApi(machinery, record, readPower),
     settle: (record) => settle(machinery, record),
@@ -105,6 +107,12 @@ async function withApi<T>(
   } finally {
     client.close();
   }
+}
+
+/** Lets the guest's time go on, within the limits that it had. */
+async function resume(client: FirecrackerClient, record: VmRecord, signal: AbortSignal): Promise<void> {
+  await client.resume({ signal });
+  await ensureRateLimits(client, record, signal);
 }
 
 async function readPower(client: FirecrackerClient): Promise<Power> {

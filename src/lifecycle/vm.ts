@@ -2,6 +2,7 @@ import { notFound } from "../store/store.ts";
 import type { VmExit } from "../vm/exit.ts";
 import type { VmId } from "../vm/id.ts";
 import type { IsolationReport } from "../vm/isolation.ts";
+import type { RateLimitInput } from "../vm/rate-limit.ts";
 import type { VmRecord } from "../vm/record.ts";
 import type { ShutdownLadder, ShutdownOutcome } from "../vm/shutdown.ts";
 import type { VmState } from "../vm/state.ts";
@@ -10,6 +11,8 @@ import type { Drivers } from "./drivers.ts";
 import type { Machinery } from "./machinery.ts";
 import { outputPaths } from "./output-files.ts";
 import { gapFound, proveOnceMore } from "./prove-again.ts";
+import { describeDevice, type LimitedDevice, parseRateLimit } from "./rate-limits.ts";
+import { setRateLimit } from "./set-rate-limit.ts";
 import type { StartOptions } from "./start.ts";
 import { VmVsock } from "./vm-vsock.ts";
 import { refuseVsockLoss } from "./vsock-loss.ts";
@@ -137,6 +140,23 @@ export class Vm implements AsyncDisposable {
   /** Lets the guest's time go on. */
   resume(options: Cancellable = {}): Promise<void> {
     return this.#driver.setPower("running", options);
+  }
+
+  /**
+   * Limits a disk or an interface, in place of any limit it had; `null` takes the limit away. A VM that runs has it at
+   * once, with full buckets; it stays in its record, and holds for its next runs.
+   *
+   * @example
+   * await vm.setRateLimit({ drive: "rootfs" }, { bandwidth: { bytesPerSecond: 10_000_000 } });
+   *
+   * @throws {@link WarderError} `invalid-argument` where the limit is wrong, or the VM has no such device; `wrong-state`
+   * while it starts or stops; `rate-limit-lost`.
+   */
+  setRateLimit(device: LimitedDevice, limit: RateLimitInput | null, options: Cancellable = {}): Promise<void> {
+    return this.#driver.adjust("limit", options, async (record, signal) => {
+      const parsed = parseRateLimit(`limiting ${describeDevice(device)} of ${this.id}`, limit);
+      await setRateLimit(this.#machinery, record, device, parsed, signal);
+    });
   }
 
   /**

@@ -99,6 +99,7 @@ export const errorCodes = Object.freeze({
   "api-fault": code("Firecracker refused a request.", "failed_precondition"),
   "api-protocol": code("Firecracker's API answered something that is not its protocol.", "internal"),
   "api-unreachable": code("Firecracker's API socket does not answer.", "unavailable"),
+  "rate-limit-lost": code("Firecracker does not limit a device as it was told to.", "internal"),
   "vsock-refused": code("The guest does not take a vsock connection: nothing listens on the port.", "unavailable"),
   "vsock-broken": code("A vsock connection ended while it was written to, or before it was made.", "unavailable"),
   "vsock-limit": code("A limit on a VM's vsock connections is reached.", "resource_exhausted", 3),

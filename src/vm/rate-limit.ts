@@ -57,6 +57,9 @@ export const rateLimitSchema = z
   })
   .transform((limit) => limit as RateLimit);
 
+/** A {@link RateLimit} as a caller gives it. */
+export type RateLimitInput = z.input<typeof rateLimitSchema>;
+
 /** The least that a bucket may hold for Firecracker to give the rate. */
 export function leastBurst(perSecond: number): number {
   return Math.ceil((perSecond * REFILL_INTERVAL_MS) / 1000);

@@ -15,7 +15,7 @@ export interface ConnectOptions {
 }
 
 /** A port that is open to the guest. */
-export interface VsockListening {
+export interface VsockListening extends Disposable {
   /** Settles when the port is closed, by whichever side. */
   readonly closed: Promise<void>;
   /** Closes the port. Connections that there are go on. Repeating it does nothing. */

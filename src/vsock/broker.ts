@@ -99,7 +99,7 @@ export class VsockBroker implements VsockAccess, Disposable {
       close();
       throw WarderError.from(error, "internal", `opening vsock port ${port} of the host to ${place.id}`);
     }
-    return { close, closed: door.closed };
+    return { close, closed: door.closed, [Symbol.dispose]: close };
   }
 
   /** What has passed so far. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { type Bucket, fullLevel, type Level, refill, take, waitFor } from "./bucket.ts";
+import { type Bucket, fullLevel, type Level, refill, take, takeWhenDue, waitFor } from "./bucket.ts";
 
 const buckets = fc.record({
   perSecond: fc.integer({ min: 1, max: 1e10 }),
@@ -47,6 +47,30 @@ describe("a token bucket", () => {
         }
         const due = (rounds * bucket.burst) / 2;
         assert.ok(Math.abs(given - due) <= due * CLOSE, `${given} of ${due}`);
+      }),
+    );
+  });
+
+  test("gives the whole rate to who waits, however late it is handed out, and no more", () => {
+    const lates = fc.array(fc.double({ min: 0, max: 5, noNaN: true }), { minLength: 20, maxLength: 60 });
+    fc.assert(
+      fc.property(buckets, lates, (bucket, late) => {
+        const count = Math.max(1, Math.floor(bucket.burst / 3));
+        const pieceMs = (count / bucket.perSecond) * 1000;
+        let level: Level = { tokens: 0, atMs: 0 };
+        let now = 0;
+        let given = 0;
+        for (const pieces of late) {
+          now += pieceMs * pieces;
+          for (let left = takeWhenDue(bucket, level, count, now); left !== undefined; ) {
+            level = left;
+            given += count;
+            left = takeWhenDue(bucket, level, count, now);
+          }
+        }
+        const due = (now / 1000) * bucket.perSecond;
+        assert.ok(given <= due * (1 + CLOSE) + CLOSE, `${given} of ${due}`);
+        assert.ok(given >= due * (1 - CLOSE) - count, `${given} of ${due}`);
       }),
     );
   });

@@ -31,6 +31,16 @@ export function take(bucket: Bucket, level: Level, count: number, nowMs: number)
 }
 
 /**
+ * What is left when `count` tokens are taken at the moment at which they were there; `undefined` where that is yet to
+ * come. For who has waited since: who comes late to hand them out would else lose what ran over meanwhile, every time.
+ */
+export function takeWhenDue(bucket: Bucket, level: Level, count: number, nowMs: number): Level | undefined {
+  const dueMs = level.atMs + waitFor(bucket, level, count, level.atMs);
+  if (dueMs > nowMs) return undefined;
+  return { tokens: Math.max(0, refill(bucket, level, dueMs).tokens - count), atMs: dueMs };
+}
+
+/**
  * Milliseconds until `count` tokens are there: 0 where they are.
  *
  * @throws RangeError where the bucket never holds so many.

@@ -1,5 +1,5 @@
 import type { Clock } from "../host/host.ts";
-import { type Bucket, fullLevel, type Level, take, waitFor } from "./bucket.ts";
+import { type Bucket, fullLevel, type Level, take, takeWhenDue, waitFor } from "./bucket.ts";
 
 /**
  * Least pause between two looks at a bucket that is empty: what comes meanwhile is given out together, so that a fast
@@ -85,7 +85,11 @@ export class Meter {
   }
 
   #letGo(): void {
-    for (let [first] = this.#waiters; first !== undefined && this.#tryTake(first.count); [first] = this.#waiters) {
+    const now = this.#clock.monotonic();
+    for (let [first] = this.#waiters; first !== undefined; [first] = this.#waiters) {
+      const left = takeWhenDue(this.bucket, this.#level, first.count, now);
+      if (left === undefined) return;
+      this.#level = left;
       this.#waiters.shift();
       first.go();
     }

@@ -52,7 +52,8 @@ export class RemoteVsock implements VsockAccess {
   async listen(port: number, onConnection: OnConnection, limits: VsockPortLimits = {}): Promise<VsockListening> {
     const stream = await this.#ask({ listen: port, limits }, ANSWER_TIMEOUT_MS);
     const closed = this.#follow(stream, onConnection);
-    return { close: () => void stream.destroy(), closed };
+    const close = () => void stream.destroy();
+    return { close, closed, [Symbol.dispose]: close };
   }
 
   /** Takes each connection that the broker tells of, until it or this process closes the port. */

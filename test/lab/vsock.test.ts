@@ -61,7 +61,8 @@ describe("a Linux guest with a vsock", { ...needs, timeout: 6 * LAB_PATIENCE_MS 
   before(async () => {
     guest = buildLabGuest(peer);
     fixture = await openFixture();
-    const slow = { bytesPerSecond: 100_000 };
+    // A bucket of 300 ms: the lab is emulated, and may stand still for longer than the usual 100.
+    const slow = { bytesPerSecond: 100_000, burstBytes: 30_000 };
     vm = await fixture.warder.run(
       guest.spec(COMMAND, {
         vsock: {
@@ -94,7 +95,7 @@ describe("a Linux guest with a vsock", { ...needs, timeout: 6 * LAB_PATIENCE_MS 
     assert.rejects(vm.vsock.connect(9, { timeoutMs: LAB_PATIENCE_MS }), code("vsock-refused")));
 
   test("speaks to the host, on open ports alone", async () => {
-    const listening = await vm.vsock.listen(
+    using listening = await vm.vsock.listen(
       52,
       (stream) => void stream.once("data", (said) => stream.end(`heard ${said}`)),
     );
@@ -107,14 +108,13 @@ describe("a Linux guest with a vsock", { ...needs, timeout: 6 * LAB_PATIENCE_MS 
   test("loses nothing of what it said before it closed", async () => {
     const bytes = 3_000_000;
     const got = Promise.withResolvers<number>();
-    const listening = await vm.vsock.listen(52, async (stream) => {
+    using _listening = await vm.vsock.listen(52, async (stream) => {
       let total = 0;
       for await (const chunk of stream) total += (chunk as Buffer).length;
       got.resolve(total);
     });
     await inGuest(`peer dial 52 send ${bytes}`);
     assert.equal(await got.promise, bytes);
-    listening.close();
   });
 
   test("hears the end of what the host says where it is passed on, and its answer is lost then", async () => {
@@ -135,7 +135,7 @@ describe("a Linux guest with a vsock", { ...needs, timeout: 6 * LAB_PATIENCE_MS 
 
   test("can not tell the host that it has said all: Firecracker keeps that to itself", async () => {
     let ended = false;
-    const listening = await vm.vsock.listen(52, async (stream) => {
+    using _listening = await vm.vsock.listen(52, async (stream) => {
       stream.once("end", () => {
         ended = true;
       });
@@ -144,7 +144,6 @@ describe("a Linux guest with a vsock", { ...needs, timeout: 6 * LAB_PATIENCE_MS 
       stream.end(ended ? "it has ended" : "it goes on");
     });
     assert.match(await inGuest("peer dial 52 half question"), /heard 10: it goes on/);
-    listening.close();
   });
 
   test("is held to its bytes a second, each way", async () => {
@@ -162,7 +161,7 @@ describe("a Linux guest with a vsock", { ...needs, timeout: 6 * LAB_PATIENCE_MS 
 
   test("is held to its connections a second, whatever it tries", async () => {
     const limits = { connectionRate: { perSecond: 5 } };
-    const listening = await vm.vsock.listen(52, (stream) => void stream.destroy(), limits);
+    using _listening = await vm.vsock.listen(52, (stream) => void stream.destroy(), limits);
     const count = async () => (await vm.vsock.statistics())?.ports["host:52"];
     const storm = inGuest(`peer dial 52 storm ${SECONDS * 3}`);
     await met("it storms", async () => ((await count())?.taken ?? 0) > 1);
@@ -172,12 +171,11 @@ describe("a Linux guest with a vsock", { ...needs, timeout: 6 * LAB_PATIENCE_MS 
     assertWithinTenth(after - before, 5 * SECONDS);
     // It goes on with what is left to it.
     assert.match(await storm, /stormed \d+ refused [1-9]/);
-    listening.close();
   });
 
   test("has no more connections at once than it may", async () => {
     const streams: Duplex[] = [];
-    const listening = await vm.vsock.listen(52, (stream) => void streams.push(stream), { concurrent: 3 });
+    using _listening = await vm.vsock.listen(52, (stream) => void streams.push(stream), { concurrent: 3 });
     const shell = await vm.vsock.connect(SHELL, { timeoutMs: LAB_PATIENCE_MS });
     shell.write("peer dial 52 hold 10 & wait\n");
     const [said] = await once(shell, "data");
@@ -185,7 +183,6 @@ describe("a Linux guest with a vsock", { ...needs, timeout: 6 * LAB_PATIENCE_MS 
     assert.equal(streams.length, 3);
     shell.destroy();
     for (const stream of streams) stream.destroy();
-    listening.close();
   });
 
   test("is reached again after a pause and resume, with this release", async () => {
