@@ -11,14 +11,18 @@ export interface Bounds {
   readonly timeoutMs?: number;
 }
 
-/** Runs a script of `scripts.ts`. */
+/**
+ * Runs a script of `scripts.ts`, which ends with this process: what it would still make after that, whoever puts things in
+ * order could not know of.
+ */
 export async function runScript(
   host: Host,
   script: string,
   args: readonly string[],
   options: Bounds & { readonly input?: string } = {},
 ): Promise<string> {
-  const { stdout } = await host.commands.run({ tool: "sh", args: ["-c", script, "sh", ...args], ...options });
+  const command = ["--pdeathsig", "KILL", "sh", "-c", script, "sh", ...args];
+  const { stdout } = await host.commands.run({ tool: "setpriv", args: command, ...options });
   return stdout;
 }
 
@@ -47,7 +51,12 @@ export async function applyDocument(
 }
 
 /** Tools that networks are made with, and where Debian has them. */
-const packages: Readonly<Record<string, string>> = { ip: "iproute2", nft: "nftables", nsenter: "util-linux" };
+const packages: Readonly<Record<string, string>> = {
+  ip: "iproute2",
+  nft: "nftables",
+  nsenter: "util-linux",
+  setpriv: "util-linux",
+};
 
 /** @throws {@link WarderError} `tool-missing`, before anything is made. */
 export function requireTools(host: Host, tools: readonly string[] = Object.keys(packages)): void {

@@ -85,6 +85,12 @@ const neighbourDiscovery = equal(field("icmpv6", "type"), {
   set: ["nd-neighbor-solicit", "nd-neighbor-advert"],
 });
 
+/** What kernels say to everybody of themselves, such as which groups they listen to, is dropped and not worth a count. */
+const announcements: readonly Rule[] = [
+  rule(equal(field("ip6", "daddr"), rangeOf("ff00::/8")), drop),
+  rule(equal(field("ip", "daddr"), rangeOf("224.0.0.0/4")), drop),
+];
+
 /** The namespace is no host: it answers a ping of its guest, and asks and answers who is where. */
 function inputRules(interfaces: readonly VmInterface[]): Rule[] {
   const pings = interfaces.flatMap(({ tap, ipv6 }) => [
@@ -98,6 +104,7 @@ function inputRules(interfaces: readonly VmInterface[]): Rule[] {
     rule(connectionIs("established", "related"), accept),
     rule(neighbourDiscovery, accept),
     ...pings,
+    ...announcements,
     rule(countIn("local"), drop),
   ];
 }
@@ -108,6 +115,7 @@ function outputRules(): Rule[] {
     rule(equal(meta("oifname"), "lo"), accept),
     rule(connectionIs("established", "related"), accept),
     rule(neighbourDiscovery, accept),
+    ...announcements,
     rule(countIn("local"), drop),
   ];
 }
