@@ -38,7 +38,7 @@ ${table(metrics.filter((metric) => !isOfVm(metric)))}
 ## Of single VMs
 
 Of VMs with a process, and of those that wait to be started again: the oldest 500; \`warder_vm_series_omitted\` counts the
-rest. \`metrics.perVm = false\` switches them off. The series of a VM go with it. What a metric says "as its Firecracker
+rest. \`metrics.per_vm = false\` switches them off. The series of a VM go with it. What a metric says "as its Firecracker
 says" is written by the process that the guest may have taken over, once a minute: good for graphs, not for bills.
 
 ${table(metrics.filter(isOfVm))}

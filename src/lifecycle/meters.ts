@@ -6,6 +6,7 @@ import type { Drains } from "./start-context.ts";
 export class Meters {
   readonly #now: () => number;
   readonly #meters = new Map<VmId, { readonly stream: MetricsStream; readonly drains: Drains }>();
+  readonly #streams = new Set<MetricsStream>();
   #taken = 0;
   #refused = 0;
 
@@ -18,11 +19,13 @@ export class Meters {
   attach(id: VmId, drains: Drains): () => void {
     const meter = { stream: new MetricsStream(this.#now), drains };
     this.#meters.set(id, meter);
+    this.#streams.add(meter.stream);
     const stop = drains.metrics.subscribe((chunk) => meter.stream.push(chunk));
     return () => {
-      if (this.#meters.get(id) !== meter) return;
+      if (!this.#streams.delete(meter.stream)) return;
       stop();
-      this.#meters.delete(id);
+      // A VM that is started again has another meter by now.
+      if (this.#meters.get(id) === meter) this.#meters.delete(id);
       this.#taken += meter.stream.taken;
       this.#refused += meter.stream.refused;
     };
@@ -43,7 +46,7 @@ export class Meters {
 
   /** Lines of metrics of all VMs, those that are gone too. */
   get lines(): { readonly taken: number; readonly refused: number } {
-    const streams = [...this.#meters.values()].map(({ stream }) => stream);
+    const streams = [...this.#streams];
     return {
       taken: streams.reduce((sum, { taken }) => sum + taken, this.#taken),
       refused: streams.reduce((sum, { refused }) => sum + refused, this.#refused),
