@@ -90,6 +90,12 @@ export const commandList: readonly ListedCommand[] = [
     load: async () => (await import("./commands/vsock.ts")).vsockCommand,
   },
   {
+    name: "serve",
+    summary: "run the daemon: all of this over Connect and gRPC",
+    group: machine,
+    load: async () => (await import("./commands/serve.ts")).serveCommand,
+  },
+  {
     name: "doctor",
     summary: "say whether VMs can be jailed here, and what to do if not",
     group: machine,

@@ -33,3 +33,8 @@ export function searchPathOf({ searchPath }: ConfigOverrides = {}, environment: 
 export function mayColor({ color }: ConfigOverrides, environment: Environment): boolean {
   return color ?? variableOf(environment, "NO_COLOR") === undefined;
 }
+
+/** Where the service manager that started this process wants to be told how it is: sd_notify(3). */
+export function notifySocketOf(environment: Environment = process.env): string | undefined {
+  return variableOf(environment, "NOTIFY_SOCKET");
+}

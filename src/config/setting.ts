@@ -50,8 +50,15 @@ export type ValuesOf<Table extends SettingTable> = {
   readonly [Name in WithFallback<Table>]: ValueOf<Table[Name]>;
 } & { readonly [Name in Exclude<keyof Table, WithFallback<Table>>]?: ValueOf<Table[Name]> };
 
+/** What a setting takes is its schema's to say: a default or a preset is one of those values. */
+type Facts<Value> = Omit<Setting<Value>, "fallback" | "presets"> & {
+  readonly presets?: Readonly<Partial<Record<Preset, NoInfer<Value>>>>;
+};
+
 /** Describes a setting that always has a value. */
-export function setting<Value>(facts: SettingWithFallback<Value>): SettingWithFallback<Value> {
+export function setting<Value>(
+  facts: Facts<Value> & { readonly fallback: NoInfer<Value> },
+): SettingWithFallback<Value> {
   return Object.freeze(facts);
 }
 

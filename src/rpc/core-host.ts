@@ -41,6 +41,10 @@ export class CoreHost implements HostPort {
     return this.#warder.watch(options);
   }
 
+  get cursor(): number {
+    return this.#warder.cursor;
+  }
+
   usage(record: VmRecord): VmUsage {
     return usageOf(this.#host, record);
   }
@@ -55,6 +59,16 @@ export class CoreHost implements HostPort {
       ...(cpuPercent === undefined ? {} : { cpuPercent }),
       ...(memoryBytes === undefined ? {} : { memoryBytes }),
       ...(startedAt === undefined ? {} : { uptimeMs: Math.max(0, this.#host.clock.now() - startedAt) }),
+      ...(devices === undefined || (spec.networks ?? []).length === 0
+        ? {}
+        : {
+            network: {
+              receivedBytes: devices.networkReceivedBytes,
+              sentBytes: devices.networkSentBytes,
+              receivedPackets: devices.networkReceivedPackets,
+              sentPackets: devices.networkSentPackets,
+            },
+          }),
       ...(devices === undefined || spec.drives.length === 0
         ? {}
         : {

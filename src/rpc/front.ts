@@ -6,7 +6,7 @@ import { arrivalKey, arrivalOf } from "./gate/arrival.ts";
 import { type GateDeps, openRequestKey } from "./gate/gate.ts";
 import { permissionOf } from "./gate/permissions.ts";
 import type { Traffic } from "./gate/traffic.ts";
-import { registerServices, routerOptions } from "./routes.ts";
+import { registerServices, routerOptions, type ServiceDeps } from "./routes.ts";
 import { browserProblem } from "./server/browser-guard.ts";
 import type { Door } from "./server/door.ts";
 import { refuse, type WebHandler, type WebRequest, type WebResponse } from "./server/exchange.ts";
@@ -15,6 +15,7 @@ import { takeFormAsJson } from "./server/form-as-json.ts";
 /** What stands behind every door. */
 export interface FrontDeps {
   readonly gate: GateDeps;
+  readonly services: ServiceDeps;
   readonly traffic: Traffic;
   readonly maxBodyBytes: number;
   /** Answers to `GET`, for anybody who reaches the door. */
@@ -35,7 +36,7 @@ export class Front {
     this.#deps = deps;
     this.#serve = connectNodeAdapter({
       ...routerOptions(deps.gate, deps),
-      routes: (router) => void registerServices(router),
+      routes: (router) => void registerServices(router, deps.services),
       contextValues: (request) => this.#values.get(request) ?? createContextValues(),
       shutdownSignal: deps.over,
       fallback: (_request, response) =>
@@ -58,7 +59,7 @@ export class Front {
     if (problem !== undefined) return refuse(response, 403, "permission_denied", problem);
     const path = request.url?.split("?", 1)[0] ?? "";
     const permission = permissionOf(path);
-    if (permission === undefined) return this.#answer(request, response, path);
+    if (permission === undefined) return answer(this.#deps.endpoints, request, response);
     await takeFormAsJson(request);
     this.#enter(request, response, door, permission.isLong === true ? "streams" : "requests");
     this.#serve(request, response);
@@ -76,16 +77,23 @@ export class Front {
       values.get(openRequestKey)?.end({ error: unreadable(), code: "invalid_argument" });
     });
   }
+}
 
-  async #answer(request: WebRequest, response: WebResponse, path: string): Promise<void> {
-    const endpoint = this.#deps.endpoints[path];
-    if (endpoint === undefined) return refuse(response, 404, "not_found", "there is nothing at this path");
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      response.setHeader("allow", "GET, HEAD");
-      return refuse(response, 405, "unimplemented", "this is only to be read");
-    }
-    send(response, await endpoint(), request.method === "HEAD");
+/** Serves the endpoints alone, to anybody: for a port of its own. */
+export function endpointHandler(endpoints: Endpoints): WebHandler {
+  return (request, response) => {
+    answer(endpoints, request, response).catch(() => refuse(response, 500, "internal", "something went wrong"));
+  };
+}
+
+async function answer(endpoints: Endpoints, request: WebRequest, response: WebResponse): Promise<void> {
+  const endpoint = endpoints[request.url?.split("?", 1)[0] ?? ""];
+  if (endpoint === undefined) return refuse(response, 404, "not_found", "there is nothing at this path");
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    response.setHeader("allow", "GET, HEAD");
+    return refuse(response, 405, "unimplemented", "this is only to be read");
   }
+  send(response, await endpoint(), request.method === "HEAD");
 }
 
 /** What makes a URL that is none of a request's path and host. */

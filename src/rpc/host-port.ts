@@ -16,6 +16,7 @@ export interface VmPort {
   readonly record: VmRecord;
   start(options?: Cancellable): Promise<unknown>;
   stop(options?: Cancellable & { readonly ladder?: ShutdownLadder }): Promise<ShutdownOutcome>;
+  kill(options?: Cancellable): Promise<ShutdownOutcome>;
   pause(options?: Cancellable): Promise<unknown>;
   resume(options?: Cancellable): Promise<unknown>;
   reboot(options?: Cancellable & { readonly ladder?: ShutdownLadder }): Promise<unknown>;
@@ -73,6 +74,8 @@ export interface HostPort {
   /** All VMs, those that have ended too, oldest first. */
   records(): readonly VmRecord[];
   watch(options: WatchOptions): AsyncIterable<VmChange>;
+  /** The sequence of the newest change. */
+  readonly cursor: number;
   usage(record: VmRecord): VmUsage;
   /** `undefined` where nothing of the VM runs. */
   measure(record: VmRecord): VmMeasures | undefined;

@@ -122,6 +122,7 @@ export const errorCodes = Object.freeze({
   "permission-denied": code("The kernel refused an operation: root, or a capability, is needed.", "permission_denied"),
   unauthenticated: code("The caller did not say who it is, or could not prove it.", "unauthenticated", 3),
   forbidden: code("The caller is known, and may not do this.", "permission_denied", 3),
+  "service-unknown": code("The daemon has no service of this name.", "not_found", 4),
   "token-not-found": code("No token has this id.", "not_found", 4),
   "quota-exceeded": code("The tenant's quota has no room for this.", "resource_exhausted"),
   "no-room": code("The host has no room for this: every resource that is short is listed.", "resource_exhausted"),

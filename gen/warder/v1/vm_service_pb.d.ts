@@ -585,6 +585,13 @@ export declare type ListVmsResponse = Message<"warder.v1.ListVmsResponse"> & {
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * The newest change that the page knows of: who watches from here misses none.
+   *
+   * @generated from field: uint64 sequence = 3;
+   */
+  sequence: bigint;
 };
 
 /**
@@ -804,11 +811,12 @@ export declare const UsageSchema: GenMessage<Usage>;
  */
 export declare type WatchVmsRequest = Message<"warder.v1.WatchVmsRequest"> & {
   /**
-   * Changes after this one. 0: from now on, told first where every VM stands.
+   * The sequence of the last change that is known; 0 for all that are kept. Left out: only what comes from now on. Where
+   * changes after it are not kept any more the call fails with `gone`: list the VMs, and watch from there.
    *
-   * @generated from field: uint64 since = 1;
+   * @generated from field: optional uint64 since = 1;
    */
-  since: bigint;
+  since?: bigint | undefined;
 
   /**
    * Only of this VM.

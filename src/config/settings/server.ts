@@ -1,4 +1,4 @@
-import { bytes, duration, form, listenAddress, oneOf, path, pathOrNone, whole, yesOrNo } from "../form.ts";
+import { bytes, duration, form, listenAddress, listOf, oneOf, path, pathOrNone, whole, yesOrNo } from "../form.ts";
 import { optional, setting } from "../setting.ts";
 
 const groupName = /^[a-z_][a-z0-9_-]{0,31}$/;
@@ -28,7 +28,7 @@ export const serverSettings = {
   socket: setting({
     schema: pathOrNone,
     about: "Unix socket, mode 0660.",
-    fallback: "/run/warder/warder.sock",
+    fallback: path.parse("/run/warder/warder.sock"),
     reload: "restart",
   }),
   socketGroup: setting({
@@ -43,8 +43,15 @@ export const serverSettings = {
   anonymousRole: setting({
     schema: oneOf("none", "read", "operate", "admin"),
     about:
-      "What a caller at the loopback port may do without a token or certificate. Every local user and process is such a caller: `none` where not all of them are trusted.",
-    fallback: "operate",
+      "What a local user may do at the loopback port, for the tenant `default`, without a token or certificate. Root, the daemon's own user and the members of socket_group are known there by the kernel's word, and may do everything.",
+    fallback: "none",
+    reload: "now",
+  }),
+  assetDirs: setting({
+    schema: listOf(path),
+    about:
+      "Directories from which callers who are not admins of the whole host may take kernels and disks. Nobody but root should be able to change what lies there.",
+    fallback: [path.parse("/opt/vm-assets")],
     reload: "now",
   }),
   maxBodyBytes: setting({

@@ -2,6 +2,7 @@ import { type ContextValues, createContextKey, type HandlerContext } from "@conn
 import { type Caller, mayDo } from "../../access/caller.ts";
 import type { RateLimiter } from "../../access/rate.ts";
 import type { BeginRequest, OpenRequest } from "../../observability/requests.ts";
+import type { Tenant } from "../../vm/belongings.ts";
 import { WarderError } from "../../vm/error.ts";
 import { callKey } from "../call.ts";
 import type { HostPort } from "../host-port.ts";
@@ -19,8 +20,8 @@ export interface GateDeps {
   /** Of what could not be told from guessing, by the address that it came from. */
   readonly strangerRate: RateLimiter;
   readonly isDraining: () => boolean;
-  /** Fires when a call of this caller must end; `isLong`: only where the caller may not go on. */
-  readonly cutOf: (caller: Caller, isLong: boolean) => AbortSignal;
+  /** Fires when a call of this caller must end; `isLong`: only where the caller may not go on. `over`: it has ended. */
+  readonly cutOf: (caller: Caller, isLong: boolean, over: AbortSignal) => AbortSignal;
 }
 
 /** The request as it is observed; there from the gate on. */
@@ -40,11 +41,17 @@ export function enter(context: HandlerContext, deps: GateDeps): void {
   const permission = permissionOf(procedureOf(method));
   if (permission === undefined) throw new TypeError(`nobody may call ${procedureOf(method)}`);
   const arrival = arrivalIn(values);
-  refuseWithoutRoom(arrival, deps);
-  const caller = callerOf(arrival, requestHeader, deps);
+  refuseWithoutRoom(arrival);
+  // Whoever asks for the daemon's health is told that it drains, by an answer.
+  if (permission.role !== "anybody" && deps.isDraining()) throw draining();
+  const caller = permission.role === "anybody" ? nobody : callerOf(arrival, requestHeader, deps);
   refuseWithoutRight(caller, permission, procedureOf(method));
-  values.set(callKey, { caller, host: deps.hostFor(caller), cut: deps.cutOf(caller, permission.isLong === true) });
+  const cut = deps.cutOf(caller, permission.isLong === true, context.signal);
+  values.set(callKey, { caller, host: deps.hostFor(caller), cut });
 }
+
+/** Of whom nothing is asked, and to whom nothing of a VM is told. */
+const nobody: Caller = { name: "anybody", key: "anybody", role: "read", tenant: "nobody" as Tenant };
 
 function arrivalIn(values: ContextValues): Arrival {
   const arrival = values.get(arrivalKey);
@@ -52,15 +59,16 @@ function arrivalIn(values: ContextValues): Arrival {
   return arrival;
 }
 
-function refuseWithoutRoom({ isTooMany }: Arrival, { isDraining }: GateDeps): void {
-  if (isDraining()) {
-    throw new WarderError("draining", {
-      doing: "taking the request",
-      why: "the daemon is about to stop",
-      cure: "Try again in a moment: VMs go on, and the next daemon takes them over",
-    });
-  }
+function refuseWithoutRoom({ isTooMany }: Arrival): void {
   if (isTooMany !== undefined) throw tooMany(`as many ${isTooMany} as there may be are under way`, "Try again later");
+}
+
+function draining(): WarderError {
+  return new WarderError("draining", {
+    doing: "taking the request",
+    why: "the daemon is about to stop",
+    cure: "Try again in a moment: VMs go on, and the next daemon takes them over",
+  });
 }
 
 /** Whoever can not be told from somebody who guesses tokens is slowed down by where it comes from. */
@@ -82,7 +90,7 @@ function callerOf(arrival: Arrival, headers: Headers, deps: GateDeps): Caller {
 
 function refuseWithoutRight(caller: Caller, { role, isForHost }: Permission, procedure: string): void {
   const doing = `${caller.name} calling ${procedure}`;
-  if (!mayDo(caller.role, role)) {
+  if (role !== "anybody" && !mayDo(caller.role, role)) {
     throw new WarderError("forbidden", { doing, why: `it has the role ${caller.role}, and this needs ${role}` });
   }
   if (isForHost === true && caller.tenant !== undefined) {

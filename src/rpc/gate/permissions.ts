@@ -1,4 +1,5 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { Health } from "../../../gen/grpc/health/v1/health_pb.js";
 import { VmService as MetaldService } from "../../../gen/vmprovisioner/v1/vm_pb.js";
 import { AccessService } from "../../../gen/warder/v1/access_service_pb.js";
 import { HostService } from "../../../gen/warder/v1/host_service_pb.js";
@@ -7,7 +8,8 @@ import type { Role } from "../../access/caller.ts";
 
 /** Who may make a call, and what it is. */
 export interface Permission {
-  readonly role: Role;
+  /** `anybody`: nobody is asked who it is. */
+  readonly role: Role | "anybody";
   /** Only callers of all tenants: it is about the whole machine. */
   readonly isForHost?: true;
   /** Goes on for as long as the caller likes: a stream, or a wait. */
@@ -66,11 +68,17 @@ const access: Permissions<typeof AccessService> = {
   revokeToken: administer,
 };
 
+const health: Permissions<typeof Health> = {
+  check: { role: "anybody" },
+  watch: { role: "anybody", isLong: true },
+};
+
 const tables: readonly (readonly [DescService, Readonly<Record<string, Permission>>])[] = [
   [MetaldService, metald],
   [VmService, vms],
   [HostService, host],
   [AccessService, access],
+  [Health, health],
 ];
 
 const byProcedure: ReadonlyMap<string, Permission> = new Map(

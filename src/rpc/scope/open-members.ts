@@ -30,12 +30,22 @@ const open: Readonly<Partial<Record<keyof VmSpecInput, Check>>> = {
   annotations: anything,
   jailed: only(true, "without a jail a guest's way out of its VM leads to the daemon's own rights"),
   policy: only("strict", "who takes gaps takes them for everybody on the host"),
+  networks: networkProblem,
   restart: (given) => {
     const { backoffMs = defaultRestart.backoffMs } = given as NonNullable<VmSpecInput["restart"]>;
     if (backoffMs >= defaultRestart.backoffMs) return undefined;
     return `less than ${defaultRestart.backoffMs} ms between restarts keep the whole host busy`;
   },
 };
+
+/** Interfaces that lead to nothing, or to the public internet, and open nothing beyond. */
+function networkProblem(given: NonNullable<unknown>): string | undefined {
+  const closed = (given as NonNullable<VmSpecInput["networks"]>).some((each) => {
+    const { mode, allow = [], publish = [], dns = [] } = typeof each === "string" ? { mode: each } : each;
+    return !["isolated", "egress"].includes(mode) || allow.length + publish.length + dns.length > 0;
+  });
+  return closed ? "only the modes isolated and egress, without openings, keep a VM from others" : undefined;
+}
 
 /** Members that a caller gave and may not choose, each with the reason. */
 export function closedMembersIn(input: VmSpecInput): FieldProblem[] {

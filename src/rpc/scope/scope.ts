@@ -18,7 +18,7 @@ export interface ScopeDeps {
   readonly admission: Admission;
   readonly assets: AssetPolicy;
   /** What the host gives a VM where a caller says nothing. */
-  readonly vmDefaults: Partial<VmSpecInput>;
+  readonly vmDefaults: (given: VmSpecInput) => Partial<VmSpecInput>;
   readonly nowNanoseconds: () => bigint;
 }
 
@@ -60,6 +60,10 @@ export class HostScope implements HostPort {
     for await (const change of this.#deps.host.watch(options)) {
       if (this.#caller.tenant === undefined || this.#isOwn(change, own)) yield change;
     }
+  }
+
+  get cursor(): number {
+    return this.#deps.host.cursor;
   }
 
   usage(record: VmRecord): VmUsage {
@@ -118,7 +122,13 @@ export class HostScope implements HostPort {
     if (tenant !== undefined && given.tenant !== undefined && given.tenant !== tenant) {
       refuse([{ field: "tenant", problem: `must be ${tenant}, which is the caller's own` }]);
     }
-    const input = { ...this.#deps.vmDefaults, ...given, ...(tenant === undefined ? {} : { tenant }) };
+    const defaults = this.#deps.vmDefaults(given);
+    const input = {
+      ...defaults,
+      ...given,
+      ...(tenant === undefined ? {} : { tenant }),
+      limits: { ...defaults.limits, ...given.limits },
+    };
     if (tenant === undefined && role === "admin") return input;
     const problems = closedMembersIn(given);
     if (problems.length > 0) refuse(problems);
@@ -170,6 +180,7 @@ export class HostScope implements HostPort {
         }
       },
       stop: (options) => vm.stop(options),
+      kill: (options) => vm.kill(options),
       pause: (options) => vm.pause(options),
       resume: (options) => vm.resume(options),
       reboot: (options) => vm.reboot(options),

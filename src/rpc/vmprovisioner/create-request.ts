@@ -12,6 +12,7 @@ import { type FieldProblem, isWarderError, WarderError } from "../../vm/error.ts
 import { MEMORY_MINIMUM_MIB, parseVmSpec, type VmSpecInput } from "../../vm/spec.ts";
 import { REQUEST_ANNOTATION } from "./config-of.ts";
 import { toWireField } from "./field-names.ts";
+import { networkProblems, toNetworks } from "./network.ts";
 
 const BYTES_PER_MIB = 1024n * 1024n;
 
@@ -45,7 +46,7 @@ function missingOf({ cpu, memory, boot, storage, network }: VmConfig): FieldProb
       ? [{ field: "config.boot", problem: "boot configuration is required" }]
       : bootProblems(boot)),
     ...storageProblems(storage),
-    ...network.map((_, index) => ({ field: `config.network[${index}]`, problem: "VMs get no network from this host" })),
+    ...networkProblems(network),
   ];
 }
 
@@ -87,7 +88,7 @@ function storageProblems(storage: readonly StorageDevice[]): FieldProblem[] {
 
 /** What can be read of it, right or wrong. */
 function draft(request: CreateVmRequest, config: VmConfig): VmSpecInput {
-  const { cpu, memory, boot, storage, metadata } = config;
+  const { cpu, memory, boot, storage, network, metadata } = config;
   const hasRoot = storage.some(({ isRootDevice }) => isRootDevice);
   return {
     ...(request.vmId === "" ? {} : { id: request.vmId }),
@@ -103,6 +104,7 @@ function draft(request: CreateVmRequest, config: VmConfig): VmSpecInput {
       readOnly,
       root: hasRoot ? isRootDevice : index === 0,
     })),
+    ...(network.length === 0 ? {} : { networks: toNetworks(network) }),
     labels: metadata,
     annotations: { [REQUEST_ANNOTATION]: toJsonString(VmConfigSchema, config) },
   };

@@ -9,6 +9,11 @@ const names: readonly (readonly [RegExp, string])[] = [
   [/^drives\[(\d+)\]\.root$/, "config.storage[$1].is_root_device"],
   [/^drives\[(\d+)\]\.readOnly$/, "config.storage[$1].read_only"],
   [/^drives/, "config.storage"],
+  [/^networks\[(\d+)\]\.tap$/, "config.network[$1].tap_device"],
+  [/^networks\[(\d+)\]\.mac$/, "config.network[$1].mac_address"],
+  [/^networks\[(\d+)\]\.dns/, "config.network[$1].ipv4_config.dns_servers"],
+  [/^networks\[(\d+)\]\.([rt]x)RateLimit.*/, "config.network[$1].$2_rate_limit"],
+  [/^networks/, "config.network"],
   [/^labels/, "config.metadata"],
   [/^annotations.*/, "config"],
 ];

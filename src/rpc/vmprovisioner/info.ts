@@ -5,6 +5,7 @@ import type { VmRecord } from "../../vm/record.ts";
 import { mibToBytes } from "../../vm/size.ts";
 import type { VmMeasures } from "../host-port.ts";
 import { configOf } from "./config-of.ts";
+import { networkInfoOf } from "./network.ts";
 import { toWireState } from "./states.ts";
 
 /** A VM in short, for lists. */
@@ -33,12 +34,14 @@ export function toVmDetails(
   record: VmRecord,
   measures: VmMeasures | undefined,
 ): MessageInitShape<typeof GetVmInfoResponseSchema> {
+  const network = networkInfoOf(record);
   return {
     vmId: record.id,
     config: configOf(record),
     state: toWireState(record.state),
     ...(measures === undefined ? {} : { metrics: toMetrics(measures) }),
     backendInfo: backendInfo(record),
+    ...(network === undefined ? {} : { networkInfo: network }),
   };
 }
 

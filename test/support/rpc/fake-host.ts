@@ -12,7 +12,7 @@ import type { VmExit } from "../../../src/vm/exit.ts";
 import { generateVmId, toVmId, type VmId, vmIdProblem } from "../../../src/vm/id.ts";
 import { toHostPath, toJailPath } from "../../../src/vm/path.ts";
 import type { VmRecord } from "../../../src/vm/record.ts";
-import type { ShutdownMethod } from "../../../src/vm/shutdown.ts";
+import { killLadder, type ShutdownMethod } from "../../../src/vm/shutdown.ts";
 import { parseVmSpec, type VmSpec, type VmSpecInput } from "../../../src/vm/spec.ts";
 import { decide, hasEnded, isLive, type VmRequest, type VmState } from "../../../src/vm/state.ts";
 
@@ -84,6 +84,10 @@ export class FakeHost implements HostPort {
     }
   }
 
+  get cursor(): number {
+    return this.#changes.length;
+  }
+
   usage() {
     return { memoryBytes: 1024, cpuMicroseconds: 2000 };
   }
@@ -124,6 +128,9 @@ export class FakeHost implements HostPort {
         const wasLive = isLive(self.#record(id).state);
         await ask("stop", "exited", { exit: exitOf(method === "sigkill" ? "killed" : "stopped") }, signal);
         return { endedBy: wasLive ? method : undefined, rungs: [] };
+      },
+      kill(options = {}) {
+        return this.stop({ ...options, ladder: killLadder });
       },
       pause: ({ signal } = {}) => ask("pause", "paused", {}, signal),
       resume: ({ signal } = {}) => ask("resume", "running", {}, signal),

@@ -1,14 +1,19 @@
 import { createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { VmService as MetaldService } from "../../../gen/vmprovisioner/v1/vm_pb.js";
+import { VmService } from "../../../gen/warder/v1/vm_service_pb.js";
 import type { Caller } from "../../../src/access/caller.ts";
 import { RateLimiter } from "../../../src/access/rate.ts";
+import { TokenStore } from "../../../src/access/token-store.ts";
+import { Serving } from "../../../src/observability/health/serving.ts";
 import type { OpenRequest, RequestFailure } from "../../../src/observability/requests.ts";
 import { Admission, type Totals } from "../../../src/rpc/admission/admission.ts";
 import { type Arrival, arrivalKey } from "../../../src/rpc/gate/arrival.ts";
 import type { GateDeps } from "../../../src/rpc/gate/gate.ts";
+import { services } from "../../../src/rpc/gate/permissions.ts";
 import type { HostPort } from "../../../src/rpc/host-port.ts";
-import { registerServices, routerOptions } from "../../../src/rpc/routes.ts";
+import { registerServices, routerOptions, type ServiceDeps } from "../../../src/rpc/routes.ts";
 import { HostScope } from "../../../src/rpc/scope/scope.ts";
+import type { MachinePort } from "../../../src/rpc/warder/host-service.ts";
 
 /** What a test may want to be otherwise. */
 export interface InMemoryOptions {
@@ -33,7 +38,7 @@ export function serveInMemory(host: HostPort, options: InMemoryOptions = {}) {
     host,
     admission,
     assets: { directories: options.assetDirectories ?? [], resolve: (path: string) => path },
-    vmDefaults: {},
+    vmDefaults: () => ({}),
     nowNanoseconds: () => BigInt(Date.now()) * 1_000_000n,
   };
   const never = new AbortController().signal;
@@ -53,7 +58,12 @@ export function serveInMemory(host: HostPort, options: InMemoryOptions = {}) {
     ...options.gate,
   };
   const router = routerOptions(gate, { maxBodyBytes: 1024 * 1024 });
-  const transport = createRouterTransport(registerServices, {
+  const deps: ServiceDeps = {
+    machine: fakeMachine(admission),
+    tokens: TokenStore.open(":memory:", () => Date.now()),
+    serving: new Serving(services.map(({ typeName }) => typeName)),
+  };
+  const transport = createRouterTransport((routes) => registerServices(routes, deps), {
     router: {
       ...router,
       requestGate: (context) => {
@@ -65,9 +75,28 @@ export function serveInMemory(host: HostPort, options: InMemoryOptions = {}) {
   return { transport, failures, admission };
 }
 
+/** A client of Warder's own surface. */
+export function vmClient(transport: Transport) {
+  return createClient(VmService, transport);
+}
+
 /** A client of metald's surface. */
 export function metaldClient(transport: Transport) {
   return createClient(MetaldService, transport);
+}
+
+/** A machine on which nothing is wrong. */
+export function fakeMachine(admission: Admission): MachinePort {
+  return {
+    version: "0.0.0",
+    hostname: "here",
+    stateDir: "/var/lib/warder",
+    chrootBase: "/srv/jailer",
+    startedAt: 1_700_000_000_000,
+    budgets: (tenant) => admission.budgets(tenant),
+    examine: async () => ({ canJail: true, findings: [], durationMs: 1 }),
+    collect: async () => ({ leftovers: [], failures: [] }),
+  };
 }
 
 function openRequest(failures: RequestFailure[]): OpenRequest {
