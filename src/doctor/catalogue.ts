@@ -183,6 +183,48 @@ export const doctorCatalogue = Object.freeze({
     cure: "Run `modprobe tun`; give a container `--device /dev/net/tun`.",
     symptoms: ["Open tap device failed"],
   }),
+  "network-devices": advice({
+    title: "Virtual cables, bridges and TAP devices",
+    cause: "Without them VMs can have no network of Warder's making.",
+    cure: "Load the modules veth, bridge and tun (`modprobe -a veth bridge tun`), or use a kernel that has them; install iproute2.",
+    symptoms: ["Unknown device type", "RTNETLINK answers: Operation not supported"],
+  }),
+  "packet-filter": advice({
+    title: "nftables with address translation",
+    cause: "The rules of VMs' networks can not be made, so that VMs are refused networks.",
+    cure: "Install nftables; load nf_tables, nft_ct, nft_nat, nft_masq, nft_fib_inet and nft_limit, or use a kernel that has them.",
+    symptoms: ["Could not process rule: Operation not supported", "network-unavailable"],
+  }),
+  "ip-forwarding": advice({
+    title: "Forwarding of packets",
+    cause:
+      "The host hands no packets on. VMs with egress, allowed destinations or published ports are refused where this is IPv4's; IPv6 is left out where it is IPv6's.",
+    cure: "Run `sysctl -w net.ipv4.ip_forward=1` (and net.ipv6.conf.all.forwarding=1), and write it to /etc/sysctl.d/. The host becomes a router: look at its other rules first.",
+    symptoms: ["network-unavailable", "the guest reaches its gateway, and nothing else"],
+  }),
+  "forward-policy": advice({
+    title: "Other rules for forwarded packets",
+    cause:
+      "Other rules of this host, such as Docker's or ufw's, drop what they do not know: what comes from VMs (interfaces wrd-*), and with br_netfilter what VMs of one network send each other (wrb-*).",
+    cure: "Let them pass there: with Docker `iptables -I DOCKER-USER -i wrd-+ -j ACCEPT` and `iptables -I DOCKER-USER -o wrd-+ -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT`.",
+    symptoms: [
+      "the guest reaches its gateway, and nothing else",
+      "nothing is counted as dropped in the VM's namespace",
+    ],
+  }),
+  "reverse-path-filter": advice({
+    title: "Reverse path filter",
+    cause:
+      "It is loose for all interfaces (net.ipv4.conf.all.rp_filter is 2), which overrules the strict one of VMs' cables: the second fence against packets in another's name is down. The first, in each VM's namespace, stands.",
+    cure: "Run `sysctl -w net.ipv4.conf.all.rp_filter=0` (each interface keeps its own), and write it to /etc/sysctl.d/.",
+  }),
+  "address-pool": advice({
+    title: "Addresses for VMs",
+    cause:
+      "The host has a route of its own into the pool, so a VM's address could hide somebody else's: VMs are refused.",
+    cure: "Set WARDER_NETWORK_IPV4_POOL to a range that nobody near this host uses.",
+    symptoms: ["address-taken"],
+  }),
   "mount-count": advice({
     title: "Number of mounts",
     cause: "Each jail copies the table of mounts: ten parallel starts take ten times as long with 500 mounts.",

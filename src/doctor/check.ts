@@ -55,6 +55,8 @@ export interface DoctorDeps {
   readonly cgroups: DoctorCgroups;
   /** All that is wrong with the state database, one text each; `undefined` where there is none yet. */
   readonly stateProblems: () => readonly string[] | undefined;
+  /** A route of the host's own into the pool of VMs' addresses, as a clause. */
+  readonly conflictingRoute: () => string | undefined;
   /** Jails and runs the built-in guest. Absent: not asked for. */
   readonly runProbe?: (signal: AbortSignal) => Promise<ProbeOutput>;
 }

@@ -16,6 +16,7 @@ import { integrityProblems } from "../store/integrity.ts";
 import { generateVmId } from "../vm/id.ts";
 import { versionReader } from "./binaries.ts";
 import { lookForBinaries } from "./install.ts";
+import { poolConflict } from "./network-plan.ts";
 import { openThisMachine } from "./this-machine.ts";
 import { Warder } from "./warder.ts";
 
@@ -37,6 +38,7 @@ export async function examineHost(overrides: ConfigOverrides, options: ExamineOp
     readVersion,
     supportOf,
     directoryProblems: (directory) => directoryProblems(host, directory),
+    conflictingRoute: () => poolConflict(host, config),
     cgroups: doctorCgroups(host, detectCgroups(host), config),
     stateProblems: () => stateProblems(host, config),
     ...(options.probe ? { runProbe: (signal: AbortSignal) => runProbe(host, overrides, signal) } : {}),

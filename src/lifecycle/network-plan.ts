@@ -1,5 +1,5 @@
 import { allocateNetwork } from "../network/allocate.ts";
-import { decideIpv6, readBridge, readForwarding, refuseConflicts } from "../network/host-facts.ts";
+import { conflictingRoute, decideIpv6, readBridge, readForwarding, refuseConflicts } from "../network/host-facts.ts";
 import type { Leases } from "../network/leases.ts";
 import { NamedNetworks, networksDirectory } from "../network/named-networks.ts";
 import { openingsOf } from "../network/openings.ts";
@@ -56,6 +56,14 @@ export async function planInterfaces(
   );
 }
 
+/** A route of the host's own to where VMs get their addresses, as a clause. */
+export function poolConflict(
+  host: NetworkHost["host"],
+  settings: Pick<NetworkHost["settings"], "network">,
+): string | undefined {
+  return conflictingRoute(host, subnetsOf(poolsOf(settings), ALONE).ipv4);
+}
+
 /** Gives the interfaces their names and addresses, those of the VM's last run where nobody else has got them since. */
 export function allocate(
   { store, settings }: NetworkHost,
@@ -95,7 +103,7 @@ function leasesOf({ store }: Pick<NetworkHost, "store">, id: VmId, previous: VmN
 }
 
 /** Whoever writes a pool may write it with any of its addresses. */
-function poolsOf({ network }: NetworkHost["settings"]): AddressPools {
+function poolsOf({ network }: Pick<NetworkHost["settings"], "network">): AddressPools {
   const [ipv4, ipv6] = [network.ipv4Pool, network.ipv6Pool].map((text) => cidrAround(toInterfaceAddress(text)));
   return { ipv4, ipv6 } as AddressPools;
 }

@@ -382,7 +382,7 @@ inOwnNetwork(import.meta.filename, () => {
       const before = state();
       for (let round = 0; round < 5; round++) {
         await using _ = await vm(`round-${round}`, [
-          { mode: "egress", publish: ["9200:80"], allow: ["host:5000"] },
+          { mode: "egress", publish: [`920${round}:80`], allow: ["host:5000"] },
           "isolated",
         ]);
       }

@@ -62,6 +62,7 @@ export const fineDeps: DoctorDeps = {
   readVersion: async () => "1.16.1",
   supportOf: (version) => ({ supported: version === "1.16.1", why: `${version} is out of support` }),
   directoryProblems: () => [],
+  conflictingRoute: () => undefined,
   cgroups: { choose: () => 2, mounts: () => [], checkParent: () => undefined },
 };
 

@@ -28,6 +28,7 @@ const deps: DoctorDeps = {
   readVersion: fakeVetDeps().readVersion,
   supportOf,
   directoryProblems: (directory) => directoryProblems(host, directory),
+  conflictingRoute: () => undefined,
   stateProblems: () => [],
   cgroups: {
     choose: (controllers) => chooseVersion(cgroups, controllers),

@@ -1,55 +1,58 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { test } from "node:test";
 import { contextOn, runCheck } from "../../../test/support/doctor-context.ts";
-import type { CommandRequest } from "../../host/host.ts";
-import type { CheckContext } from "../check.ts";
-import { networkChecks } from "./network.ts";
+import { networkChecks, parseForwardDrops } from "./network.ts";
 
-/** The context with other tools. */
-function withCommands(context: CheckContext, run: (request: CommandRequest) => Promise<never>): CheckContext {
-  return { ...context, host: { ...context.host, commands: { ...context.host.commands, run } } };
-}
-
-test("namespaces are not tried without the tool for it", async (t) => {
-  const { status, found } = await runCheck(networkChecks, "netns", contextOn(t, { missingTools: ["unshare"] }));
-  assert.deepEqual([status, found], ["skipped", "there is no `unshare` to try it with"]);
+const forwarding = (ipv4: string, ipv6: string) => ({
+  "proc/sys/net/ipv4/ip_forward": `${ipv4}\n`,
+  "proc/sys/net/ipv6/conf/all/forwarding": `${ipv6}\n`,
 });
 
-test("a machine that refuses namespaces gets a warning, with the reason", async (t) => {
-  const refusing = withCommands(contextOn(t), () => Promise.reject(new Error("Operation not permitted")));
-  const { status, found } = await runCheck(networkChecks, "netns", refusing);
-  assert.deepEqual([status, found], ["warning", "none can be made: Operation not permitted"]);
+test("a host that forwards no packets is told, by protocol", async (t) => {
+  const look = (files: Record<string, string>) => runCheck(networkChecks, "ip-forwarding", contextOn(t, { files }));
+  assert.equal((await look(forwarding("1", "1"))).status, "ok");
+  assert.equal((await look(forwarding("0", "1"))).found, "off for IPv4");
+  assert.equal((await look(forwarding("0", "0"))).found, "off for IPv4 and IPv6");
+  assert.equal((await look({})).status, "warning");
 });
 
-test("a doctor that is told to stop says nothing of namespaces", async (t) => {
-  const context = withCommands(contextOn(t), () => Promise.reject(new Error("killed")));
-  const stopped = { ...context, signal: AbortSignal.abort(new Error("enough")) };
-  await assert.rejects(runCheck(networkChecks, "netns", stopped), /enough/);
+test("a reverse path filter that is loose for all is told", async (t) => {
+  const look = (value: string) =>
+    runCheck(
+      networkChecks,
+      "reverse-path-filter",
+      contextOn(t, { files: { "proc/sys/net/ipv4/conf/all/rp_filter": value } }),
+    );
+  assert.equal((await look("2\n")).status, "warning");
+  assert.equal((await look("1\n")).status, "ok");
+  assert.equal((await look("0\n")).status, "ok");
+  assert.equal((await runCheck(networkChecks, "reverse-path-filter", contextOn(t))).status, "skipped");
 });
 
-test("the tun device is told to be missing, to be something else, or to be kept from us", async (t) => {
-  const context = contextOn(t);
-  const path = `${context.directory}/dev/net/tun`;
-  const check = async (on: CheckContext = context) => {
-    const { status, found } = await runCheck(networkChecks, "tun-device", on);
-    return `${status}: ${found.replace(path, "tun")}`;
-  };
-  assert.equal(await check(), "warning: tun is not there");
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, "");
-  chmodSync(path, 0o600);
-  assert.equal(await check(), "warning: tun is not the tun device");
-  const facts = { kind: "character", deviceNumber: "10:200" } as const;
-  const { host } = context;
-  const inspectFollowing: typeof host.files.inspectFollowing = (each) => {
-    const real = host.files.inspectFollowing(each);
-    return real === undefined ? undefined : { ...real, ...facts };
-  };
-  const readHead = () => {
-    throw Object.assign(new Error("no"), { code: "EPERM" });
-  };
-  const kept = { ...context, host: { ...host, files: { ...host.files, inspectFollowing, readHead } } };
-  assert.equal(await check(kept), "warning: tun can not be opened: EPERM");
+test("a route of the host into the pool is told", async (t) => {
+  const deps = { conflictingRoute: () => "10.100.5.0/24 by eth0" };
+  const found = await runCheck(networkChecks, "address-pool", contextOn(t, { deps }));
+  assert.deepEqual([found.status, found.found], ["warning", "the host has a route there: 10.100.5.0/24 by eth0"]);
+  assert.equal((await runCheck(networkChecks, "address-pool", contextOn(t))).status, "ok");
+});
+
+test("chains of others that drop forwarded packets are found among all", () => {
+  const chain = (table: string, more: object) => ({ chain: { family: "ip", table, name: "FORWARD", ...more } });
+  const nftables = [
+    { metainfo: {} },
+    chain("filter", { hook: "forward", policy: "drop" }),
+    chain("other", { hook: "forward", policy: "accept" }),
+    chain("input", { hook: "input", policy: "drop" }),
+    chain("warder", { hook: "forward", policy: "drop" }),
+  ];
+  assert.deepEqual(parseForwardDrops(JSON.stringify({ nftables })), ["ip filter FORWARD"]);
+  assert.deepEqual(parseForwardDrops("{}"), []);
+});
+
+test("what has no tool to try it with is not tried", async (t) => {
+  const context = contextOn(t, { missingTools: ["unshare", "nft"] });
+  assert.equal((await runCheck(networkChecks, "network-devices", context)).status, "skipped");
+  assert.equal((await runCheck(networkChecks, "netns", context)).status, "skipped");
+  assert.equal((await runCheck(networkChecks, "packet-filter", context)).found, "nft is not installed");
+  assert.equal((await runCheck(networkChecks, "forward-policy", context)).status, "skipped");
 });
