@@ -5,11 +5,13 @@ import type { VmId } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { killLadder, type ShutdownLadder, type ShutdownOutcome } from "../vm/shutdown.ts";
 import type { VmSpec } from "../vm/spec.ts";
-import { canTransition, decide, hasEnded, isLive, type VmRequest } from "../vm/state.ts";
+import { canTransition, decide, isLive, type VmRequest, type VmState } from "../vm/state.ts";
 import { abortable } from "./abortable.ts";
 import { CutShort, type Overtaker } from "./cut-short.ts";
 import { enterStop } from "./ending.ts";
 import type { Idempotency } from "./idempotency.ts";
+import { isInOtherHands } from "./in-other-hands.ts";
+import { NextRun } from "./next-run.ts";
 import type { Operations, Power, Run } from "./operations.ts";
 import { CallQueue } from "./queue.ts";
 import { Runs } from "./runs.ts";
@@ -21,6 +23,7 @@ const OWNER_TIMEOUT_MS = 15_000;
 
 const NOTHING_DONE: ShutdownOutcome = Object.freeze({ endedBy: undefined, rungs: [] });
 
+const startable: readonly VmState[] = ["created", "exited", "failed", "restarting"];
 const beginnings = ["run", "start", "restart", "reboot"];
 /** Calls that another overtakes: what they are for is not wanted any more. */
 const overtaken: Readonly<Record<Overtaker, readonly string[]>> = {
@@ -55,13 +58,16 @@ export class Driver {
   readonly #operations: Operations;
   readonly #queue: CallQueue;
   readonly #runs: Runs;
+  readonly #next: NextRun;
   readonly #onIdle: (driver: Driver) => void;
   #stopping: { readonly cut: AbortController; readonly outcome: Promise<ShutdownOutcome> } | undefined;
   #waiters = 0;
-  #isClosed = false;
+  #isClosed: boolean;
 
-  constructor(operations: Operations, id: VmId, onIdle: (driver: Driver) => void = () => undefined) {
+  /** @param isClosed - The manager lets go of its VMs: no call is taken any more. */
+  constructor(operations: Operations, id: VmId, onIdle: (driver: Driver) => void, isClosed = false) {
     this.id = id;
+    this.#isClosed = isClosed;
     this.#operations = operations;
     this.#queue = new CallQueue(operations.clock, id);
     this.#runs = new Runs(
@@ -70,22 +76,26 @@ export class Driver {
       (signal) => this.#restart(signal),
       () => this.#settleDown(),
     );
+    this.#next = new NextRun(operations, id, this.#runs);
     this.#onIdle = onIdle;
   }
 
   /** Makes the VM and starts it; where that fails nothing is left of it. */
   make(spec: VmSpec, options: StartOptions, idempotency?: Idempotency): Promise<void> {
     const origin = idempotency === undefined ? {} : { idempotency };
-    return this.#call("run", options, (signal) => this.#runs.begin(spec, { ...options, signal }, origin));
+    return this.#call("run", options, async (signal) => {
+      await this.#runs.settled();
+      await this.#runs.begin(spec, { ...options, signal }, origin);
+    });
   }
 
   /** Starts a VM that was created, or that has ended. */
   start(options: BeginCall = {}): Promise<void> {
     return this.#call("start", options, async (signal) => {
       const record = this.#need();
-      if (isRetry(record, options) || !this.#may("start", record)) return this.#joinStart(signal);
-      this.#runs.endComeback();
-      return this.#runs.beginAgain(record, { ...options, signal }, false);
+      if (isRetry(record, options) || !this.#may("start", record)) return this.#next.join(signal);
+      if (record.state === "restarting") this.#next.hasten();
+      return this.#next.begin(record, { ...options, signal }, startable, false);
     });
   }
 
@@ -119,10 +129,11 @@ export class Driver {
   reboot(options: EndCall & BeginCall = {}): Promise<void> {
     return this.#call("reboot", options, async (signal) => {
       const record = this.#need();
-      if (isRetry(record, options)) return this.#joinStart(signal);
+      if (isRetry(record, options)) return this.#next.join(signal);
       this.#may("reboot", record);
-      if (record.state !== "restarting") await this.#endForReboot(record, options, signal);
-      return this.#startForReboot(record.incarnation, { ...options, signal });
+      if (record.state === "restarting") this.#next.hasten();
+      else await this.#endForReboot(record, options, signal);
+      return this.#next.begin(record, { ...options, signal }, ["restarting"], true);
     });
   }
 
@@ -144,6 +155,15 @@ export class Driver {
     });
   }
 
+  /** Changes something of the VM that is neither its state nor its run, in its turn. */
+  adjust<T>(
+    name: string,
+    { signal }: Cancellable,
+    work: (record: VmRecord, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.#call(name, { signal }, (within) => work(this.#need(), within));
+  }
+
   /** Looks at a run, in its turn. One that `judge` has something against is killed before that is thrown. */
   prove<Report>(
     { signal }: Cancellable,
@@ -155,32 +175,18 @@ export class Driver {
       const verdict = judge(report);
       if (verdict === undefined) return report;
       await this.#shutDown(killLadder, { signal: within });
-  /** Changes something of the VM that is neither its state nor its run, in its turn. */
-  adjust<T>(
-    name: string,
-    { signal }: Cancellable,
-    work: (record: VmRecord, signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    return this.#call(name, { signal }, (within) => work(this.#need(), within));
-  }
-
       throw verdict;
     });
   }
 
-  /** Takes the VM's record away. */
+  /** Takes the VM away, with what is kept of it. */
   async remove({ signal, force = false }: Cancellable & { readonly force?: boolean } = {}): Promise<void> {
-    const { store } = this.#operations;
-    const state = store.get(this.id)?.state;
+    const state = this.#operations.store.get(this.id)?.state;
     if (state === undefined) return;
     if (force && decide("remove", state).verdict === "refuse") await this.kill({ signal });
-    return this.#call("remove", { signal }, async () => {
-      const record = store.get(this.id);
-      if (record === undefined) return;
-      this.#may("remove", record);
-      // What could not be removed at the VM's end must not be forgotten before it is.
-      await this.#operations.clear(record);
-      await this.#operations.forget(record);
+    return this.#call("remove", { signal }, async (within) => {
+      const limited = AbortSignal.any([within, AbortSignal.timeout(OWNER_TIMEOUT_MS)]);
+      while (!(await this.#removeOnce(limited)));
     });
   }
 
@@ -195,10 +201,12 @@ export class Driver {
         else if (record.exit === undefined || this.#operations.hasLivingOwner(record))
           await this.#runs.waitForOthers(record, signal);
         else {
-          await this.#operations.clear(record);
+          await this.#operations.clear(this.id);
           return record.exit;
         }
       }
+    } catch (error) {
+      throw WarderError.from(error, "internal", `waiting for ${this.id}`);
     } finally {
       this.#waiters--;
       this.#settleDown();
@@ -251,6 +259,20 @@ export class Driver {
     throw new WarderError("wrong-state", { doing: `${request} of ${this.id}`, why: decision.why });
   }
 
+  /** False where another process has the VM in hand at this moment. */
+  async #removeOnce(signal: AbortSignal): Promise<boolean> {
+    const mayRemove = (record: VmRecord) => this.#may("remove", record);
+    const isFree = (record: VmRecord) => mayRemove(record) && !this.#operations.hasLivingOwner(record);
+    if ((await this.#runs.until(isFree, signal)) === undefined) return true;
+    try {
+      await this.#operations.remove(this.id, mayRemove);
+      return true;
+    } catch (error) {
+      if (isInOtherHands(error)) return false;
+      throw error;
+    }
+  }
+
   /** Gives up what another call makes pointless. A start under way hears of it, and so does whoever looks at the record. */
   #overtake(by: "stop" | "kill"): void {
     if (beginnings.includes(this.#queue.current ?? "")) enterStop(this.#operations.store, this.id);
@@ -273,7 +295,9 @@ export class Driver {
     if (run !== undefined) return run.shutDown(ladder, options);
     const outcome = await this.#operations.stopForOwner(record, ladder, options);
     const limit = AbortSignal.timeout(OWNER_TIMEOUT_MS);
-    await this.#runs.until((current) => !isLive(current.state), AbortSignal.any([options.signal, limit]));
+    // Its owner may have begun the next run by the time that this process looks.
+    const isOver = ({ state, incarnation }: VmRecord) => !isLive(state) || incarnation !== record.incarnation;
+    await this.#runs.until(isOver, AbortSignal.any([options.signal, limit]));
     return outcome;
   }
 
@@ -293,39 +317,12 @@ export class Driver {
     }
   }
 
-  /** Begins the next run, or waits until the process that owns the VM has. */
-  async #startForReboot(before: number, options: BeginCall & { readonly signal: AbortSignal }): Promise<void> {
-    const limit = this.#limitOfStart();
-    const isDue = ({ state }: VmRecord) => state === "restarting" && this.#operations.claim(this.id);
-    const isDone = ({ state, incarnation }: VmRecord) => incarnation > before && state !== "starting";
-    const isOver = (record: VmRecord) => hasEnded(record.state) || isDone(record) || isDue(record);
-    const record = await this.#runs.until(isOver, AbortSignal.any([options.signal, limit]));
-    if (record?.state === "restarting") {
-      this.#runs.endComeback();
-      return this.#runs.beginAgain(this.#need(), options, true);
-    }
-    if (record === undefined) throw notFound(this.id);
-    if (hasEnded(record.state)) throw endedInstead(record);
-  }
-
   /** In its turn: the start that a restarting VM waits for, where it still does. */
   #restart(signal: AbortSignal): Promise<void> {
     return this.#call("restart", { signal }, async (within) => {
       const record = this.#need();
       if (record.state === "restarting") await this.#runs.beginAgain(record, { signal: within }, true);
     });
-  }
-
-  /** Settles when a start is over that was begun before: by this call's first attempt, or by another process. */
-  async #joinStart(signal: AbortSignal): Promise<void> {
-    const isSettled = ({ state, isToReboot }: VmRecord) => state !== "starting" && isToReboot !== true;
-    const record = await this.#runs.until(isSettled, AbortSignal.any([signal, this.#limitOfStart()]));
-    if (record === undefined) throw notFound(this.id);
-    if (record.state === "failed") throw endedInstead(record);
-  }
-
-  #limitOfStart(): AbortSignal {
-    return AbortSignal.timeout(OWNER_TIMEOUT_MS + this.#need().spec.startTimeoutMs);
   }
 
   #enterPower(state: Power): void {
@@ -337,12 +334,4 @@ export class Driver {
 /** Whether the call has begun the run that the record shows: it is not to begin another one. */
 function isRetry({ startKey, state }: VmRecord, { idempotencyKey }: BeginCall): boolean {
   return idempotencyKey !== undefined && idempotencyKey === startKey && state !== "failed";
-}
-
-function endedInstead({ id, state, exit }: VmRecord): WarderError {
-  return new WarderError("wrong-state", {
-    doing: `start of ${id}`,
-    why: `it is ${state} instead: ${exit?.evidence.join("; ") ?? "nothing is known of why"}`,
-    cure: `See \`warder inspect ${id}\``,
-  });
 }

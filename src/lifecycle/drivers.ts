@@ -6,6 +6,7 @@ import type { Operations } from "./operations.ts";
 export class Drivers {
   readonly #operations: Operations;
   readonly #drivers = new Map<VmId, Driver>();
+  #isClosed = false;
 
   constructor(operations: Operations) {
     this.#operations = operations;
@@ -15,15 +16,17 @@ export class Drivers {
   of(id: VmId): Driver {
     const existing = this.#drivers.get(id);
     if (existing !== undefined) return existing;
-    const driver = new Driver(this.#operations, id, (idle) => {
+    const makeRoom = (idle: Driver) => {
       if (this.#drivers.get(id) === idle) this.#drivers.delete(id);
-    });
+    };
+    const driver = new Driver(this.#operations, id, makeRoom, this.#isClosed);
     this.#drivers.set(id, driver);
     return driver;
   }
 
   /** Lets go of all VMs. They go on. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#drivers.values()].map((driver) => driver.close()));
   }
 }

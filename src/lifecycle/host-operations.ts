@@ -1,18 +1,21 @@
 import type { FirecrackerClient } from "../firecracker/client.ts";
 import { WarderError } from "../vm/error.ts";
+import type { VmId } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { killLadder, type ShutdownLadder, type ShutdownOutcome } from "../vm/shutdown.ts";
+import { hasEnded, isLive } from "../vm/state.ts";
 import { adoptVm, hasLivingOwner } from "./adopt.ts";
 import { connectApi } from "./api.ts";
 import { isStillRunning, refuseStranger } from "./identity.ts";
+import { inOtherHands } from "./in-other-hands.ts";
 import type { Machinery } from "./machinery.ts";
 import type { Operations, Power } from "./operations.ts";
 import { outputPaths } from "./output-files.ts";
+import { claimVm, disclaimVm, isOwn } from "./ownership.ts";
+import { ensureRateLimits } from "./rate-limits.ts";
 import { settle } from "./reconcile.ts";
 import { removeObjects } from "./remove.ts";
 import type { ShutdownOptions } from "./shutdown.ts";
-import { claimVm, disclaimVm, isOwn } from "./ownership.ts";
-import { ensureRateLimits } from "./rate-limits.ts";
 import { startVm } from "./start.ts";
 import type { StartContext } from "./start-context.ts";
 import { climbDown } from "./stop.ts";
@@ -21,21 +24,18 @@ import { Supervision } from "./supervision.ts";
 /** What drivers have done to this host. */
 export function hostOperations(machinery: Machinery): Operations {
   const { host, store } = machinery;
-  const isOwn = ({ owner }: VmRecord) => owner?.pid === host.processes.self.pid && host.processes.isAlive(owner);
   return {
     store,
     clock: host.clock,
     warn: machinery.warn,
     observe: async (name, vmId, work) => machinery.observer.watch({ kind: "operation", name, vmId }, work),
-    isOwn,
+    isOwn: (record) => isOwn(machinery, record),
     hasLivingOwner: (record) => hasLivingOwner(machinery, record),
     isStillRunning: (record) => isStillRunning(machinery, record),
-    claim: (id) => {
-      const isFree = (record: VmRecord) =>
-        record.state === "restarting" && !isOwn(record) && !hasLivingOwner(machinery, record);
-      const change = (record: VmRecord) => (isFree(record) ? { ...record, owner: host.processes.self } : record);
-      const record = store.update(id, change);
-      return record.state === "restarting" && isOwn(record);
+    claimRestart: (id) => {
+      const isWaiting = ({ state }: VmRecord) => state === "restarting";
+      const record = claimVm(machinery, id, isWaiting) ?? store.get(id);
+      return record !== undefined && isWaiting(record) && isOwn(machinery, record);
     },
     start: async (spec, options, origin) => supervise(machinery, await startVm(machinery, spec, options, origin)),
     adopt: (record) => adoptVm(machinery, record),
@@ -46,15 +46,51 @@ export function hostOperations(machinery: Machinery): Operations {
       ),
     readPower: (record) => withApi(machinery, record, readPower),
     settle: (record) => settle(machinery, record),
-    clear: async (record) => {
-      // Whatever of a VM may be on the host stands in the ledger.
-      if (store.ledger(record.id).length > 0) await removeObjects(machinery, record);
-    },
-    forget: async ({ id }) => {
-      store.forget(id);
-      await host.files.removeTree(outputPaths(machinery.settings, id).directory);
-    },
+    clear: (id) => clear(machinery, id),
+    clearOwn: (id) => clearOwn(machinery, id),
+    remove: (id, mayRemove) => remove(machinery, id, mayRemove),
   };
+}
+
+/** Whatever of a VM may be on the host stands in the ledger. One that is to be started again is its owner's to clear. */
+async function clear(machinery: Machinery, id: VmId): Promise<void> {
+  const { store } = machinery;
+  const record = store.get(id);
+  if (record === undefined || store.ledger(id).length === 0) return;
+  if (isOwn(machinery, record) && !hasEnded(record.state)) return removeObjects(machinery, record);
+  await whileClaimed(machinery, id, (claimed) => removeObjects(machinery, claimed));
+}
+
+async function clearOwn(machinery: Machinery, id: VmId): Promise<void> {
+  const { store } = machinery;
+  const record = store.get(id);
+  if (record === undefined) return;
+  try {
+    if (store.ledger(id).length > 0) await removeObjects(machinery, record);
+  } finally {
+    if (hasEnded(record.state)) disclaimVm(machinery, id);
+  }
+}
+
+async function remove(machinery: Machinery, id: VmId, mayRemove: (record: VmRecord) => void): Promise<void> {
+  const { host, store, settings } = machinery;
+  await whileClaimed(machinery, id, async (record) => {
+    mayRemove(record);
+    // What could not be removed at the VM's end must not be forgotten before it is.
+    if (store.ledger(id).length > 0) await removeObjects(machinery, record);
+    await host.files.removeTree(outputPaths(settings, id).directory);
+    store.forget(id);
+  });
+}
+
+async function whileClaimed(machinery: Machinery, id: VmId, work: (record: VmRecord) => Promise<void>): Promise<void> {
+  const record = claimVm(machinery, id, ({ state }) => !isLive(state));
+  if (record === undefined) throw inOtherHands(id, "removing what belongs to");
+  try {
+    await work(record);
+  } finally {
+    disclaimVm(machinery, id);
+  }
 }
 
 /** Watches over what was started, until its end. */
@@ -71,6 +107,12 @@ function supervise(machinery: Machinery, context: StartContext): Supervision {
     unref: () => launch.child.unref(),
     ...(wanted === undefined || held === undefined ? {} : { proof: { wanted, held } }),
   });
+}
+
+/** Lets the guest's time go on, within the limits that it had. */
+async function resume(client: FirecrackerClient, record: VmRecord, signal: AbortSignal): Promise<void> {
+  await client.resume({ signal });
+  await ensureRateLimits(client, record, signal);
 }
 
 async function stopForOwner(
@@ -107,12 +149,6 @@ async function withApi<T>(
   } finally {
     client.close();
   }
-}
-
-/** Lets the guest's time go on, within the limits that it had. */
-async function resume(client: FirecrackerClient, record: VmRecord, signal: AbortSignal): Promise<void> {
-  await client.resume({ signal });
-  await ensureRateLimits(client, record, signal);
 }
 
 async function readPower(client: FirecrackerClient): Promise<Power> {

@@ -40,8 +40,8 @@ export interface Operations {
   hasLivingOwner(record: VmRecord): boolean;
   /** Whether the recorded process is there, and is this VM's beyond doubt. */
   isStillRunning(record: VmRecord): boolean;
-  /** Makes this process the owner of a VM that is to be started again; false where another one is. */
-  claim(id: VmId): boolean;
+  /** Makes this process the one that starts a VM which is `restarting`; false where another one is. */
+  claimRestart(id: VmId): boolean;
   /** Starts a VM. Of one that is written down already, the record is left `starting` where that fails. */
   start(spec: VmSpec, options: StartOptions, origin: StartOrigin): Promise<Run>;
   /** Takes over a VM that runs without an owner; `undefined` where another process was faster. */
@@ -53,8 +53,19 @@ export interface Operations {
   readPower(record: VmRecord): Promise<Power>;
   /** Does what an earlier manager left undone; nothing where a manager lives that looks after the VM. */
   settle(record: VmRecord): Promise<void>;
-  /** Removes whatever of a VM without a process is on the host, and gives its leases back. */
-  clear(record: VmRecord): Promise<void>;
-  /** Takes the record away, with the VM's output. */
-  forget(record: VmRecord): Promise<void>;
+  /**
+   * Removes whatever of a VM without a process is on the host, and gives its leases back.
+   *
+   * @throws {@link WarderError} `wrong-state` where a process does so, or starts it, at this moment.
+   */
+  clear(id: VmId): Promise<void>;
+  /** The same for a VM that is this process's. It lets go of one that has ended. */
+  clearOwn(id: VmId): Promise<void>;
+  /**
+   * Takes a VM away: what is left of it on the host, its output, its record.
+   *
+   * @param mayRemove - Throws where the state does not allow it.
+   * @throws {@link WarderError} `wrong-state` where a process removes its last run, or starts it, at this moment.
+   */
+  remove(id: VmId, mayRemove: (record: VmRecord) => void): Promise<void>;
 }

@@ -8,6 +8,7 @@ import { enterEnd } from "./ending.ts";
 import { noteStranger, sightVm } from "./identity.ts";
 import type { Machinery } from "./machinery.ts";
 import { readTail } from "./output-files.ts";
+import { claimVm, disclaimVm } from "./ownership.ts";
 import { recordedExit } from "./process-end.ts";
 import { recoverLost } from "./rebuild.ts";
 import { removeObjects } from "./remove.ts";
@@ -63,13 +64,18 @@ export function dueOf(machinery: Machinery, record: VmRecord): Due | undefined {
 export async function settle(machinery: Machinery, record: VmRecord): Promise<void> {
   const due = dueOf(machinery, record);
   if (due === undefined) return;
+  // Nobody else does it too, or starts the VM meanwhile; and where something else has become of it, it is not due.
+  const claimed = claimVm(machinery, record.id, ({ generation }) => generation === record.generation);
+  if (claimed === undefined) return;
   const tell = (result: AdoptionResult) => machinery.observer.tell({ kind: "adoption", result });
   try {
-    await doDue(machinery, record, due);
+    await doDue(machinery, claimed, due);
     tell(results[due]);
   } catch (error) {
     tell("failed");
     throw error;
+  } finally {
+    disclaimVm(machinery, record.id);
   }
 }
 

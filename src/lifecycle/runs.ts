@@ -75,11 +75,12 @@ export class Runs {
     const startKey = idempotencyKey === undefined ? {} : { startKey: idempotencyKey };
     const renewal = { from: [record.state], isCarriedOn, ...startKey };
     try {
-      await this.#operations.clear(record);
+      await this.settled();
+      await this.#operations.clear(this.#id);
       await this.begin({ ...record.spec, id: record.id }, options, { renewal });
     } catch (error) {
       const failures: unknown[] = [];
-      await this.#enterFailedStart(error, options.signal).catch((failure: unknown) => failures.push(failure));
+      await this.#enterFailedStart(record, error, options.signal).catch((failure: unknown) => failures.push(failure));
       throw WarderError.from(error, "internal", `starting ${this.#id}`).withCleanup(failures);
     }
   }
@@ -96,9 +97,15 @@ export class Runs {
 
   /** Takes over what is to come of a VM that is `restarting`; false where another process does that. */
   takeUpComeback(): boolean {
-    if (this.#isClosed || !this.#operations.claim(this.#id)) return false;
+    if (this.#isClosed || !this.#operations.claimRestart(this.#id)) return false;
     this.#comeback.ensure();
     return true;
+  }
+
+  /** Settles when nothing of a run that has ended is on the host any more. What could not be removed is told elsewhere. */
+  async settled(): Promise<void> {
+    const state = this.#operations.store.get(this.#id)?.state;
+    if (state !== undefined && !isLive(state)) await this.#current?.finished.catch(() => undefined);
   }
 
   /** Waits no longer for the next start. */
@@ -143,18 +150,21 @@ export class Runs {
     run.finished.then(onEnd, onEnd);
   }
 
-  async #enterFailedStart(error: unknown, signal: AbortSignal): Promise<void> {
+  /** Says in the record what became of a start, as far as the record is this process's to write in. */
+  async #enterFailedStart(before: VmRecord, error: unknown, signal: AbortSignal): Promise<void> {
     const { store, clock, isOwn } = this.#operations;
-    if (store.get(this.#id) === undefined) return;
+    const current = store.get(this.#id);
+    if (current === undefined || !isOwn(current)) return;
+    // Refused before it was written down, it has changed nothing; but a restart does not go on for ever like that.
+    if (current.incarnation === before.incarnation && current.state !== "restarting") return;
     const now = clock.now();
     const isLeft = signal.reason instanceof CutShort && signal.reason.by === "close";
     const ended = isLeft ? leaveRestart(store, this.#id, now) : undefined;
-    const { state, ...rest } = ended ?? enterEnd(this.#operations, this.#id, exitOfFailedStart(error, signal, now));
+    const { state } = ended ?? enterEnd(this.#operations, this.#id, exitOfFailedStart(error, signal, now));
     try {
-      await this.#operations.clear({ state, ...rest });
+      await this.#operations.clearOwn(this.#id);
     } finally {
-      if (state !== "restarting") store.update(this.#id, (record) => (isOwn(record) ? withoutOwner(record) : record));
-      else if (!this.#isClosed) this.#comeback.ensure();
+      if (state === "restarting" && !this.#isClosed) this.#comeback.ensure();
     }
   }
 }

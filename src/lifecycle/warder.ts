@@ -5,7 +5,6 @@ import { isWarderError, messageOf, WarderError } from "../vm/error.ts";
 import { generateVmId, toVmId, type VmId, vmIdProblem } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { hostDefaults, parseVmSpec, type VmSpec, type VmSpecDefaults, type VmSpecInput } from "../vm/spec.ts";
-import { isLive } from "../vm/state.ts";
 import { Caretaker } from "./caretaker.ts";
 import { ChangeFeed } from "./change-feed.ts";
 import { createVm } from "./create.ts";
@@ -133,16 +132,6 @@ export class Warder implements AsyncDisposable {
       await this.#machinery.observer.watch({ kind: "operation", name: "create", vmId: spec.id }, work);
     });
     return made;
-  }
-
-  /**
-   * Takes over every VM that nobody looks after: those that run, and those that wait to be started again. What a manager
-   * does that stays.
-   */
-  lookAfterAll(): void {
-    for (const { id, state } of this.#machinery.store.list()) {
-      if (isLive(state) || state === "restarting") this.#vm(id).lookAfter();
-    }
   }
 
   /**

@@ -1,8 +1,10 @@
 import type { JailUser } from "../../jailer/jail.ts";
 import { notFound } from "../../store/store.ts";
-import { WarderError } from "../../vm/error.ts";
 import type { ProcessIdentity } from "../../vm/process.ts";
 import { addToHistory, type VmRecord } from "../../vm/record.ts";
+import { hasLivingOwner } from "../adopt.ts";
+import { inOtherHands } from "../in-other-hands.ts";
+import { isOwn } from "../ownership.ts";
 import { ledgerOf, type StartPlan } from "../plan.ts";
 import type { Renewal, StartContext } from "../start-context.ts";
 
@@ -17,7 +19,10 @@ export function renewRecord(context: StartContext, renewal: Renewal, leaseUser: 
   return store.transaction(() => {
     const before = store.get(plan.id);
     if (before === undefined) throw notFound(plan.id);
-    if (!renewal.from.includes(before.state)) throw changedMeanwhile(before);
+    if (!renewal.from.includes(before.state)) throw inOtherHands(before.id, "starting");
+    // What is left of the last run is being removed, or the next one is another process's to begin.
+    if (hasLivingOwner(machinery, before) && !(before.state === "restarting" && isOwn(machinery, before)))
+      throw inOtherHands(before.id, "starting");
     // What was created has its leases; they were given back when a run ended.
     const user = before.state === "created" ? { uid: before.uid, gid: before.gid } : leaseUser();
     context.user = user;
@@ -60,8 +65,4 @@ export function renewedRecord(record: VmRecord, { plan, user, renewal, owner }: 
     ...(renewal.isCarriedOn ? { restart: { retries: restart?.retries ?? 0 } } : {}),
     ...(startKey === undefined ? {} : { startKey }),
   };
-}
-
-function changedMeanwhile({ id, state }: VmRecord): WarderError {
-  return new WarderError("wrong-state", { doing: `start of ${id}`, why: `it is ${state} meanwhile` });
 }

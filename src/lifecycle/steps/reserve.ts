@@ -4,6 +4,7 @@ import { taken } from "../../store/store.ts";
 import { WarderError } from "../../vm/error.ts";
 import type { VmRecord } from "../../vm/record.ts";
 import { hasEnded } from "../../vm/state.ts";
+import { hasLivingOwner } from "../adopt.ts";
 import type { Step } from "../engine.ts";
 import { keepKey } from "../idempotency.ts";
 import { ledgerOf } from "../plan.ts";
@@ -92,7 +93,9 @@ export function leaseUser({ machinery, plan }: Pick<StartContext, "plan" | "mach
 
 function refuseKnown({ machinery, plan }: StartContext): void {
   const existing = machinery.store.get(plan.id);
-  if (existing !== undefined && !hasEnded(existing.state)) throw taken(existing);
+  // One that has ended gives way, once what is left of it has been removed.
+  if (existing !== undefined && (!hasEnded(existing.state) || hasLivingOwner(machinery, existing)))
+    throw taken(existing);
 }
 
 /** What lies there already is somebody else's: it must be seen before it stands in our ledger. */
