@@ -414,7 +414,7 @@ inOwnNetwork(import.meta.filename, () => {
     test("removes what was made half way, and what an operator has deleted already", async () => {
       const before = state();
       const id = toVmId("half");
-      const network = networkOf([{ mode: "egress", publish: ["9201:80"] }], { id, leases: leases.of(id) });
+      const network = networkOf([{ mode: "egress", publish: ["9301:80"] }], { id, leases: leases.of(id) });
       ip("netns add fc-half");
       await removeNetwork(host, id, network);
       await buildNetwork(host, { id, network, owner }, {});
