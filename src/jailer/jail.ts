@@ -3,6 +3,7 @@ import { systemCodeOf, WarderError } from "../vm/error.ts";
 import { type HostPath, type JailPath, toHostPath } from "../vm/path.ts";
 import type { CgroupPlacement, JailLayout } from "../vm/record.ts";
 import { hostPathOf, jailNames } from "./layout.ts";
+import { refuseStrangePlace } from "./place.ts";
 
 /** Made by this process, which is root where the jailer is used. */
 const rootDirectory = { mode: 0o755 };
@@ -154,8 +155,13 @@ export function placeFifos(host: Host, layout: JailLayout, user: JailUser, spare
   }
 }
 
-/** Removes the jail, its links first. Idempotent. Follows no link of the tree, and leaves other file systems alone. */
+/**
+ * Removes the jail, its links first. Idempotent. Follows no link of the tree, and leaves other file systems alone.
+ *
+ * @throws {@link WarderError} `cleanup-failed` where the layout leads elsewhere: nothing was removed then.
+ */
 export async function removeJail(host: Host, layout: JailLayout, signal?: AbortSignal): Promise<void> {
+  refuseStrangePlace(host, layout);
   if (isOurAlias(host, layout)) host.files.removeFile(layout.alias);
   if (isOutside(layout, layout.socket)) host.files.removeFile(layout.socket);
   await host.files.removeTree(layout.directory, signal);

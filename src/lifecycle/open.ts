@@ -39,16 +39,16 @@ export interface OpenOptions {
  * @throws {@link WarderError} `permission-denied`, `state-locked`, `store-failed`, `chroot-base-unusable`.
  */
 export async function openMachinery(host: Host, config: Config, how: OpenOptions): Promise<Machinery> {
-  prepareDirectory(host, config.stateDir, 0o700, "WARDER_STATE_DIR");
-  prepareDirectory(host, toHostPath(`${config.stateDir}/vms`), 0o700, "WARDER_STATE_DIR");
+  const stateDir = prepareDirectory(host, config.stateDir, 0o700, "WARDER_STATE_DIR");
+  prepareDirectory(host, toHostPath(`${stateDir}/vms`), 0o700, "WARDER_STATE_DIR");
   const chrootBase = prepareDirectory(host, config.chrootBase, 0o755, "WARDER_CHROOT_BASE");
   const opened = new DisposableStack();
   try {
-    if (how.role === "manager") opened.use(becomeManager(host, config.stateDir));
+    if (how.role === "manager") opened.use(becomeManager(host, stateDir));
     const { warn } = how.reporter;
-    const settings = { ...config, chrootBase };
+    const settings = { ...config, stateDir, chrootBase };
     const store = opened.use(await openStore(host, settings, (message, details) => warn(message, details)));
-    opened.use(new Mirror(host, store, config.stateDir, (message, details) => warn(message, details)));
+    opened.use(new Mirror(host, store, stateDir, (message, details) => warn(message, details)));
     await prepareBase(host, chrootBase);
     const machinery = assemble(host, settings, how, store);
     return { ...machinery, opened: opened.move() };

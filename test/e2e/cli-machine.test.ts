@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { describe, test } from "node:test";
@@ -143,15 +144,19 @@ describe("warder gc", real, () => {
     await abandon(cli, id);
     const inside = `${cli.chrootBase}/firecracker/${id}/root/mnt`;
     fs.mkdirSync(inside);
-    const { execFileSync } = await import("node:child_process");
+    const { execFileSync, spawn } = await import("node:child_process");
     execFileSync("mount", ["-t", "tmpfs", "none", inside]);
+    // A mount that somebody is in can not be taken off.
+    const sitter = spawn("/bin/sleep", ["600"], { cwd: inside, stdio: "ignore" });
     try {
       const { status, stdout, stderr } = await cli.run("gc");
       assert.equal(status, 1, stdout);
       assert.match(stdout, /^still there +jail /m);
+      assert.match(stderr, /target is busy/);
       assert.match(stderr, /another file system is mounted there/);
     } finally {
-      execFileSync("umount", [inside]);
+      sitter.kill("SIGKILL");
+      await once(sitter, "exit");
     }
     assert.equal((await cli.run("gc")).status, 0);
   });

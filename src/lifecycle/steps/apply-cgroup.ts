@@ -1,6 +1,6 @@
 import { applySettings, joinControllers } from "../../cgroup/apply.ts";
 import type { Step } from "../engine.ts";
-import { removeVmCgroups } from "../remove.ts";
+import { removeVmCgroups } from "../removal-steps.ts";
 import { need, type StartContext } from "../start-context.ts";
 
 /** Writes the limits that the jailer can not carry, and removes the VM's cgroups when a start fails. */
