@@ -7,7 +7,9 @@
  */
 
 export type { Reporter } from "./lifecycle/open.ts";
+export type { LimitedDevice } from "./lifecycle/rate-limits.ts";
 export { type Cancellable, type PauseOptions, Vm } from "./lifecycle/vm.ts";
+export type { VmMetadata } from "./lifecycle/vm-metadata.ts";
 export type { VmVsock } from "./lifecycle/vm-vsock.ts";
 export { type RunOptions, Warder, type WarderOptions } from "./lifecycle/warder.ts";
 export type { AdoptionResult, Happening, Observer, Work } from "./observability/observer.ts";
@@ -46,6 +48,7 @@ export {
   killLadder,
   type ShutdownLadder,
   type ShutdownMethod,
+export type { Json, JsonObject, MetadataSpec } from "./vm/metadata.ts";
   type ShutdownOutcome,
   type ShutdownRung,
 } from "./vm/shutdown.ts";

@@ -53,6 +53,12 @@ export const commandList: readonly ListedCommand[] = [
     load: async () => (await import("./commands/limit.ts")).limitCommand,
   },
   {
+    name: "metadata",
+    summary: "what a guest is told of itself: get, set or patch it",
+    group: one,
+    load: async () => (await import("./commands/metadata.ts")).metadataCommand,
+  },
+  {
     name: "rm",
     summary: "forget VMs that have ended, with their output",
     group: one,

@@ -52,6 +52,9 @@ export const runFlags = {
     tap: list("--tap <name>", text, "a TAP device of your own, for the jail's user; may be repeated"),
     cni: list("--cni <network>", text, "a network that CNI plugins make; may be repeated"),
   }),
+  ...grouped("What it is told:", {
+    metadata: value("--metadata <file>", path, "JSON that the guest can ask for at http://169.254.169.254/ (MMDS)"),
+  }),
   ...grouped("Its vsock:", {
     vsock: toggle("--vsock", "a vsock; implied by the two below"),
     vsockPort: list(

@@ -1,9 +1,10 @@
-import { type FieldProblem, isWarderError, WarderError } from "../vm/error.ts";
+import { type FieldProblem, isWarderError, messageOf, WarderError } from "../vm/error.ts";
 import type { VmSpecInput } from "../vm/spec.ts";
 import type { CommandInput, CommonRequest } from "./command.ts";
 import { networkFlagProblems } from "./net-flags.ts";
 import type { runFlags } from "./run-flags.ts";
 import { flagOfField, type RunFlagValues, toSpecInput } from "./run-spec.ts";
+import { readJsonFile } from "./small-file.ts";
 
 /** `warder run`, parsed. */
 export interface RunRequest extends CommonRequest {
@@ -22,7 +23,7 @@ export async function parseRun({ flags, common, refuse }: CommandInput<typeof ru
   for (const { field, problem } of networkFlagProblems(flags)) refuse(field, problem);
   for (const id of unknownDrives(flags)) refuse("--drive-limit", `there is no disk ${id}`);
   const devices = await resolveDevices(flags, refuse);
-  const spec = toSpecInput({ ...flags, ...devices });
+  const spec = { ...toSpecInput({ ...flags, ...devices }), ...(await readMetadata(flags, refuse)) };
   for (const { field, problem } of await specProblems(spec)) {
     refuse(flagOfField(field, flags.rootfs !== undefined), problem);
   }
@@ -45,6 +46,20 @@ function kernelProblems({ probe, kernel, initrd }: RunFlagValues): FieldProblem[
   return surplus.flatMap(([field, given]) => {
     return given === undefined ? [] : [{ field, problem: "has no meaning with --probe, which is a kernel by itself" }];
   });
+}
+
+/** What the guest is to be told, as it stands in a file. Whether it will do is for the VM's description to say. */
+async function readMetadata(
+  { metadata }: RunFlagValues,
+  refuse: (field: string, problem: string) => void,
+): Promise<Pick<VmSpecInput, "metadata">> {
+  if (metadata === undefined) return {};
+  try {
+    return { metadata: { data: await readJsonFile(metadata) } };
+  } catch (error) {
+    refuse("--metadata", messageOf(error));
+    return {};
+  }
 }
 
 /** Disks that are limited and are not there. */

@@ -25,6 +25,8 @@ export interface FirecrackerArguments {
   readonly enablePci?: boolean;
   /** Logs how long the guest took to boot, if it says when it has. */
   readonly bootTimer?: boolean;
+  /** JSON with which the metadata store begins. It is read after the configuration. */
+  readonly metadataFile?: InnerPath;
   /** Most bytes of a request's body; Firecracker's default is 51200. */
   readonly httpMaxPayloadBytes?: number;
   /** Most bytes of the metadata store; Firecracker's default is that of a request. */
@@ -48,6 +50,7 @@ export function firecrackerArgs(wanted: FirecrackerArguments): string[] {
     ...option("--metrics-path", wanted.metricsPath),
     ...flag("--enable-pci", wanted.enablePci),
     ...flag("--boot-timer", wanted.bootTimer),
+    ...option("--metadata", wanted.metadataFile),
     ...option("--http-api-max-payload-size", wanted.httpMaxPayloadBytes),
     ...option("--mmds-size-limit", wanted.mmdsLimitBytes),
     ...option("--seccomp-filter", wanted.seccompFilter),

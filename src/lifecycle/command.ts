@@ -5,7 +5,9 @@ import { fifosOf, type JailUser } from "../jailer/jail.ts";
 import { jailNames } from "../jailer/layout.ts";
 import type { HostPath } from "../vm/path.ts";
 import { isApiOnly } from "../vm/spec.ts";
+import { metadataLimits } from "./metadata-device.ts";
 import type { StartPlan } from "./plan.ts";
+import { metadataFile } from "./steps/place-metadata.ts";
 
 /** What a start runs. */
 export interface StartCommand {
@@ -40,12 +42,16 @@ export function commandOf(plan: StartPlan, user: JailUser, parentCgroup: string)
 }
 
 /** Firecracker's own part, with its paths as it sees them. */
-function firecrackerOf({ spec, layout }: StartPlan): string[] {
+function firecrackerOf(plan: StartPlan): string[] {
+  const { spec, layout } = plan;
   const { config, log, metrics } = spec.jailed ? jailNames : fifosOf(layout);
+  const metadata = metadataFile(plan);
   return firecrackerArgs({
     apiSocket: layout.apiSocket,
     ...(isApiOnly(spec) ? {} : { configFile: config }),
     logPath: log,
     metricsPath: metrics,
+    ...(metadata === undefined ? {} : { metadataFile: metadata }),
+    ...metadataLimits(spec),
   });
 }

@@ -6,8 +6,8 @@ import { connectApi } from "./api.ts";
 import type { Machinery } from "./machinery.ts";
 import { applyRateLimit, describeDevice, type LimitedDevice, withRateLimit } from "./rate-limits.ts";
 
-/** States in which there is no Firecracker to tell, and the next one gets the limit from the record. */
-const atRest: readonly VmState[] = ["created", "exited", "failed", "restarting"];
+/** States in which there is no Firecracker to tell, and the next one gets what is set from the record. */
+export const atRest: readonly VmState[] = ["created", "exited", "failed", "restarting"];
 
 /**
  * Limits a device of a VM: first in its Firecracker, where it has one, then in its record, for all that follow.

@@ -11,6 +11,7 @@ import { buildJail } from "./steps/build-jail.ts";
 import { buildNetwork } from "./steps/build-network.ts";
 import { launchJailer } from "./steps/launch-jailer.ts";
 import { openVsock } from "./steps/open-vsock.ts";
+import { placeMetadata, takeMetadata } from "./steps/place-metadata.ts";
 import { proveGuest, proveJail, reportJail } from "./steps/prove.ts";
 import { reserve } from "./steps/reserve.ts";
 import { stageAssets } from "./steps/stage-assets.ts";
@@ -24,6 +25,7 @@ export const startSteps: readonly Step<StartContext>[] = Object.freeze([
   buildJail,
   stageAssets,
   openVsock,
+  placeMetadata,
   buildNetwork,
   answerForCgroups,
   launchJailer,
@@ -32,6 +34,7 @@ export const startSteps: readonly Step<StartContext>[] = Object.freeze([
   boot,
   proveGuest,
   answer,
+  takeMetadata,
   announce,
 ]);
 
@@ -44,12 +47,14 @@ export const apiOnlySteps: readonly Step<StartContext>[] = Object.freeze([
   buildJail,
   stageAssets,
   openVsock,
+  placeMetadata,
   buildNetwork,
   answerForCgroups,
   launchJailer,
   applyCgroup,
   proveJail,
   reportJail,
+  takeMetadata,
   announce,
 ]);
 

@@ -14,6 +14,7 @@ import { gapFound, proveOnceMore } from "./prove-again.ts";
 import { describeDevice, type LimitedDevice, parseRateLimit } from "./rate-limits.ts";
 import { setRateLimit } from "./set-rate-limit.ts";
 import type { StartOptions } from "./start.ts";
+import { VmMetadata } from "./vm-metadata.ts";
 import { VmVsock } from "./vm-vsock.ts";
 import { refuseVsockLoss } from "./vsock-loss.ts";
 
@@ -77,6 +78,11 @@ export class Vm implements AsyncDisposable {
   /** What `warder inspect` shows. */
   inspect(): VmView {
     return toView(this.record);
+  }
+
+  /** What the guest is served of itself. */
+  get metadata(): VmMetadata {
+    return new VmMetadata(this.#machinery, this.id, this.#driver);
   }
 
   /** Streams to and from programs of the guest. */

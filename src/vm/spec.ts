@@ -4,6 +4,7 @@ import { type FieldProblem, WarderError } from "./error.ts";
 import { type VmId, vmIdProblem } from "./id.ts";
 import type { IsolationPolicy } from "./isolation.ts";
 import { type Limits, memoryLimitFor } from "./limits.ts";
+import { type MetadataSpec, metadataSchema } from "./metadata.ts";
 import { type NetworkSpec, networksSchema } from "./network/spec.ts";
 import { type HostPath, type JailPath, jailPathProblem, pathProblem } from "./path.ts";
 import { type RateLimit, rateLimitSchema } from "./rate-limit.ts";
@@ -45,6 +46,8 @@ export interface VmSpec {
   readonly vcpus: number;
   readonly memoryMib: MiB;
   readonly drives: readonly Drive[];
+  /** Absent: the guest is served none. */
+  readonly metadata?: MetadataSpec;
   /** Absent: the VM has no vsock device. */
   readonly vsock?: VsockSpec;
   readonly limits: Limits;
@@ -180,6 +183,7 @@ const schema = z.strictObject({
   vcpus: whole(1, VCPUS_MAXIMUM).default(1),
   memoryMib: whole(MEMORY_MINIMUM_MIB, 16 * 1024 * 1024).optional(),
   drives: z.array(drive).max(16).default([]),
+  metadata: metadataSchema.optional(),
   vsock: vsockSchema.optional(),
   limits: limits.default({}),
   policy: z.enum(["strict", "degrade"]).optional(),
@@ -277,6 +281,8 @@ function relations(data: z.output<typeof schema>): FieldProblem[] {
   if (!data.jailed && data.networks !== undefined) problems.push({ field: "networks", problem: "needs the jailer" });
   if (data.uid === undefined && data.networks?.some(({ mode }) => mode === "tap") === true)
     problems.push({ field: "uid", problem: "is needed with a TAP device of the caller's, which must belong to it" });
+  if (data.metadata !== undefined && (data.networks ?? []).length === 0)
+    problems.push({ field: "metadata", problem: "needs a network interface for the guest to ask through" });
   const hasOwn = data.networks?.length === 0 || data.networks?.some(({ mode }) => mode !== "tap") === true;
   if (data.netns !== undefined && hasOwn)
     problems.push({ field: "netns", problem: "can only have the caller's own TAP devices: Warder's are in its own" });

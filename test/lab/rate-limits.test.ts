@@ -17,8 +17,8 @@ const read = (blockBytes: number, count: number) =>
 const secondsOf = (console: string) => Number(/copied, ([\d.]+) seconds/.exec(console)?.[1]);
 
 /** Within a tenth of what is due. */
-function assertWithinTenth(found: number, due: number): void {
-  assert.ok(Math.abs(found / due - 1) <= 0.1, `${found}, and ${due} are due`);
+function assertWithinTenth(found: number, due: number, console: string): void {
+  assert.ok(Math.abs(found / due - 1) <= 0.1, `${found}, and ${due} are due; it printed ${console}`);
 }
 
 describe("a disk's rate limit, seen from a Linux guest", { ...needs, timeout: 4 * LAB_PATIENCE_MS }, () => {
@@ -44,7 +44,7 @@ describe("a disk's rate limit, seen from a Linux guest", { ...needs, timeout: 4 
       assert.ok(spec !== undefined);
       const vm = await fixture.warder.run(spec);
       await vm.wait();
-      assertWithinTenth(secondsOf(vm.readConsole()), 10);
+      assertWithinTenth(secondsOf(vm.readConsole()), 10, vm.readConsole());
     });
   }
 });

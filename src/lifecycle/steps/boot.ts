@@ -13,6 +13,7 @@ import type { HostPath, JailPath } from "../../vm/path.ts";
 import { connectApi } from "../api.ts";
 import { endsSoon } from "../end-guard.ts";
 import type { Step } from "../engine.ts";
+import { metadataDevice } from "../metadata-device.ts";
 import { networkInterfaces, withGuestNetwork } from "../network-devices.ts";
 import { need, type StartContext } from "../start-context.ts";
 import { vsockDevice } from "./open-vsock.ts";
@@ -116,7 +117,7 @@ function documentOf(context: StartContext): ConfigDocument {
 function devicesOf(context: StartContext): GuestDevices {
   const record = need(context, "record");
   const vsock = vsockDevice(record);
-  return { ...networkInterfaces(record), ...(vsock === undefined ? {} : { vsock }) };
+  return { ...networkInterfaces(record), ...metadataDevice(record), ...(vsock === undefined ? {} : { vsock }) };
 }
 
 async function explainFailure(context: StartContext): Promise<WarderError> {
