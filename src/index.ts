@@ -27,7 +27,7 @@ export { defaultJailerConfig, type JailerConfig, jailerConfig, validateJailerCon
 export { JailerProcess, startWithJailer } from "./simple/jailer-process.ts";
 export type { CallOptions } from "./simple/running-vm.ts";
 export { SandboxedProcess } from "./simple/sandboxed-process.ts";
-export { INSECURE_WARNING, type StartWithJailerOptions } from "./simple/start.ts";
+export type { StartWithJailerOptions } from "./simple/start.ts";
 export {
   defaultVmConfig,
   type SandboxOverrides,
@@ -40,15 +40,21 @@ export { type FieldProblem, isWarderError, WarderError } from "./vm/error.ts";
 export { type ErrorCode, errorCodes } from "./vm/error-codes.ts";
 export type { ExitCause, VmExit } from "./vm/exit.ts";
 export type { VmId } from "./vm/id.ts";
-export type { Control, IsolationLevel, IsolationPolicy, IsolationReport } from "./vm/isolation.ts";
+export {
+  type Control,
+  INSECURE_WARNING,
+  type IsolationLevel,
+  type IsolationPolicy,
+  type IsolationReport,
+} from "./vm/isolation.ts";
 export type { IoLimit, Limits } from "./vm/limits.ts";
+export type { Json, JsonObject, MetadataSpec } from "./vm/metadata.ts";
 export type { Bandwidth, Operations, RateLimit } from "./vm/rate-limit.ts";
 export {
   defaultShutdownLadder,
   killLadder,
   type ShutdownLadder,
   type ShutdownMethod,
-export type { Json, JsonObject, MetadataSpec } from "./vm/metadata.ts";
   type ShutdownOutcome,
   type ShutdownRung,
 } from "./vm/shutdown.ts";

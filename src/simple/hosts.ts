@@ -27,7 +27,6 @@ export type VmOnHost = Pick<
 export interface OpenHost extends AsyncDisposable {
   readonly isProduction: boolean;
   run(input: VmSpecInput, options: RunOptions): Promise<VmOnHost>;
-  warn(message: string, details: Readonly<Record<string, unknown>>): void;
   isAlive(process: ProcessIdentity): boolean;
 }
 
@@ -104,11 +103,10 @@ export async function openHere({ chrootBase, ...settings }: HostSettings): Promi
   // Unjailed VMs need no directory of jails, which an ordinary user could not make: theirs is as good as any.
   const base = isJailed ? chrootBase : `${openThisMachine(withoutReporter(settings)).config.stateDir}/unjailed`;
   const warder = await Warder.open({ role: "visitor", ...settings, chrootBase: base, prepareStarts: isJailed });
-  const { host, settings: lifecycle, warn } = warder.machinery;
+  const { host, settings: lifecycle } = warder.machinery;
   return {
     isProduction: lifecycle.production,
     run: (input, options) => warder.run(input, options),
-    warn,
     isAlive: (process) => host.processes.isAlive(process),
     [Symbol.asyncDispose]: () => warder[Symbol.asyncDispose](),
   };

@@ -26,9 +26,6 @@ export interface StartWithJailerOptions extends CallOptions {
   readonly stateDir?: string;
 }
 
-/** What is logged when a VM starts without a sandbox. */
-export const INSECURE_WARNING = "Jailer not available, starting without sandboxing (INSECURE for production!)";
-
 /**
  * The start behind both faces of the small API: checks, looks for the jailer, and has the core do the rest.
  *
@@ -45,7 +42,7 @@ export async function startSandboxed(
   const jailer = findJailer(config);
   const lease = await pool.lease(settingsOf(config, jailer, options));
   try {
-    if (jailer === undefined) warnOrRefuse(lease.host, config, options);
+    if (jailer === undefined) refuseWithNetns(lease.host, config, options);
     return new RunningVm(lease, await run(lease.host, config, guest, jailer !== undefined, options));
   } catch (error) {
     await lease.release();
@@ -69,7 +66,11 @@ function settingsOf(config: JailerConfig, jailer: HostPath | undefined, options:
 }
 
 /** Where going on without the jailer is not allowed at all, the core says so: it alone knows the policy. */
-function warnOrRefuse(host: OpenHost, config: JailerConfig, { isolation = "degrade" }: StartWithJailerOptions): void {
+function refuseWithNetns(
+  host: OpenHost,
+  config: JailerConfig,
+  { isolation = "degrade" }: StartWithJailerOptions,
+): void {
   if (host.isProduction || isolation === "strict") return;
   if (config.netns !== undefined) {
     throw new WarderError("unjailed-refused", {
@@ -78,7 +79,6 @@ function warnOrRefuse(host: OpenHost, config: JailerConfig, { isolation = "degra
       cure: "Install the jailer (`warder setup`), or leave `netns` out",
     });
   }
-  host.warn(INSECURE_WARNING, { vm_id: config.jailerId, jailer_binary: config.jailerBinary });
 }
 
 async function run(

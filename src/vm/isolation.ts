@@ -52,3 +52,9 @@ export function judgeIsolation(
   const level = wrong.length > 0 ? "degraded" : unread.length > 0 ? "partial" : "proven";
   return Object.freeze({ level, policy, controls: Object.freeze([...controls]), gaps: Object.freeze(gaps) });
 }
+
+/** What is logged when a VM starts without a sandbox, as there is no jailer. Operators of the first systems know it. */
+export const INSECURE_WARNING = "Jailer not available, starting without sandboxing (INSECURE for production!)";
+
+/** What is logged when a VM starts without a sandbox although there is a jailer, as its caller asks for that. */
+export const UNJAILED_WARNING = "Starting without sandboxing, as asked (INSECURE for production!)";

@@ -32,12 +32,11 @@ export interface StandIn {
   readonly closed: HostSettings[];
   readonly started: VmSpecInput[];
   readonly removed: string[];
-  readonly warnings: { readonly message: string; readonly details: object }[];
 }
 
 /** A pool whose hosts start a process that does nothing for every VM. */
 export function standIn(options: StandInOptions = {}): StandIn {
-  const seen = { opened: [], closed: [], started: [], removed: [], warnings: [] } as Omit<StandIn, "pool">;
+  const seen = { opened: [], closed: [], started: [], removed: [] } as Omit<StandIn, "pool">;
   return { ...seen, pool: new HostPool(async (settings) => openStandIn(settings, seen, options)) };
 }
 
@@ -45,7 +44,6 @@ function openStandIn(settings: HostSettings, seen: Omit<StandIn, "pool">, option
   seen.opened.push(settings);
   return {
     isProduction: options.production === true,
-    warn: (message, details) => void seen.warnings.push({ message, details }),
     isAlive: ({ pid }) => isAlive(pid),
     async run(input: VmSpecInput, runOptions: RunOptions) {
       runOptions.signal?.throwIfAborted();

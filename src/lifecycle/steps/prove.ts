@@ -1,6 +1,6 @@
 import { type PhaseProof, proveHeld, proveRunning, reportIsolation, withControls } from "../../isolation/prove.ts";
 import { WarderError } from "../../vm/error.ts";
-import type { IsolationReport } from "../../vm/isolation.ts";
+import { INSECURE_WARNING, type IsolationReport, UNJAILED_WARNING } from "../../vm/isolation.ts";
 import { endsSoon } from "../end-guard.ts";
 import type { Step } from "../engine.ts";
 import { need, type StartContext } from "../start-context.ts";
@@ -114,7 +114,11 @@ function isTolerant({ plan, machinery }: StartContext): boolean {
   return plan.spec.policy === "degrade" && !machinery.settings.production;
 }
 
-function warnOfGaps({ machinery, plan }: StartContext, report: IsolationReport): void {
-  if (report.level !== "degraded") return;
-  machinery.warn("VM is not isolated as asked (INSECURE for production!)", { vm_id: plan.id, gaps: report.gaps });
+/** Once for a VM that is started again and again without the jailer; of gaps each time, as they are found anew. */
+function warnOfGaps({ machinery, plan, record }: StartContext, { level, gaps }: IsolationReport): void {
+  if (level === "degraded")
+    machinery.warn("VM is not isolated as asked (INSECURE for production!)", { vm_id: plan.id, gaps });
+  if (level !== "unjailed" || (record?.incarnation ?? 1) > 1) return;
+  const message = plan.binaries.jailer === undefined ? INSECURE_WARNING : UNJAILED_WARNING;
+  machinery.warn(message, { vm_id: plan.id });
 }
