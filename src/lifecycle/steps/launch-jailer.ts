@@ -14,6 +14,7 @@ import { endOfOther, endProcess } from "../process-end.ts";
 import { keepWanted } from "../prove-again.ts";
 import { need, type StartContext } from "../start-context.ts";
 import { wantedIsolation } from "../wanted.ts";
+import { noteCommand } from "./note-command.ts";
 
 /**
  * Starts the jailer, which becomes Firecracker, and waits until Firecracker asks for its configuration, or serves its
@@ -143,22 +144,6 @@ function recordProcess(context: StartContext, process: ProcessIdentity): void {
   const { machinery, plan, rootIdentity } = context;
   const root = rootIdentity === undefined ? {} : { rootIdentity };
   context.record = machinery.store.update(plan.id, (record) => ({ ...record, process, ...root }));
-}
-
-/** The log line that operators of seed-era managers know, with its fields. */
-function noteCommand(context: StartContext): void {
-  const { plan, machinery } = context;
-  const user = need(context, "user");
-  machinery.note(plan.spec.jailed ? "creating jailer command" : "creating firecracker command", {
-    vm_id: plan.id,
-    jailer_binary: plan.binaries.jailer,
-    jailer_id: plan.id,
-    chroot_path: plan.layout.alias,
-    uid: user.uid,
-    gid: user.gid,
-    memory_limit: plan.spec.limits.memoryBytes,
-    cpu_quota: plan.spec.limits.cpuPercent,
-  });
 }
 
 /** What the jailer, or Firecracker before it asked for its configuration, said when it ended. */
