@@ -1,4 +1,4 @@
-import { type IpAddress, isIpv4 } from "../vm/network/address.ts";
+import type { IpAddress } from "../vm/network/address.ts";
 import type { InterfaceAddress } from "../vm/network/cidr.ts";
 import { isLoopbackOnly } from "../vm/network/published-port.ts";
 import type { NetworkSpec } from "../vm/network/spec.ts";
@@ -52,9 +52,4 @@ export function needsForwarding(spec: NetworkSpec): boolean {
 /** Whether Warder makes the interface's devices and addresses. */
 export function isOurs({ mode }: NetworkSpec): boolean {
   return mode !== "tap" && mode !== "cni";
-}
-
-/** The first of a family among some addresses. */
-export function firstOf(addresses: readonly InterfaceAddress[], family: 4 | 6): InterfaceAddress | undefined {
-  return addresses.find(({ address }) => isIpv4(address) === (family === 4));
 }
