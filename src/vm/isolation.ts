@@ -53,8 +53,5 @@ export function judgeIsolation(
   return Object.freeze({ level, policy, controls: Object.freeze([...controls]), gaps: Object.freeze(gaps) });
 }
 
-/** What is logged when a VM starts without a sandbox, as there is no jailer. Operators of the first systems know it. */
+/** What is logged when a VM starts without a sandbox, wanted or not. Operators of earlier systems look for this line. */
 export const INSECURE_WARNING = "Jailer not available, starting without sandboxing (INSECURE for production!)";
-
-/** What is logged when a VM starts without a sandbox although there is a jailer, as its caller asks for that. */
-export const UNJAILED_WARNING = "Starting without sandboxing, as asked (INSECURE for production!)";

@@ -342,7 +342,9 @@ describe("without the jailer", real, () => {
     const { isolation, jailed, jail } = vm.inspect();
     assert.equal(jailed, false);
     assert.equal(isolation?.level, "unjailed");
-    assert.deepEqual(fixture.warnings, ["Starting without sandboxing, as asked (INSECURE for production!)"]);
+    assert.deepEqual(fixture.warnings, [
+      "Jailer not available, starting without sandboxing (INSECURE for production!)",
+    ]);
     assert.ok((isolation?.gaps.length ?? 0) > 5, isolation?.gaps.join("\n"));
     assert.equal(jail.socket, `${fixture.options.stateDir}/fc-open.sock`);
     await vm.stop({

@@ -1,6 +1,6 @@
 import { type PhaseProof, proveHeld, proveRunning, reportIsolation, withControls } from "../../isolation/prove.ts";
 import { WarderError } from "../../vm/error.ts";
-import { INSECURE_WARNING, type IsolationReport, UNJAILED_WARNING } from "../../vm/isolation.ts";
+import { INSECURE_WARNING, type IsolationReport } from "../../vm/isolation.ts";
 import { endsSoon } from "../end-guard.ts";
 import type { Step } from "../engine.ts";
 import { need, type StartContext } from "../start-context.ts";
@@ -118,7 +118,6 @@ function isTolerant({ plan, machinery }: StartContext): boolean {
 function warnOfGaps({ machinery, plan, record }: StartContext, { level, gaps }: IsolationReport): void {
   if (level === "degraded")
     machinery.warn("VM is not isolated as asked (INSECURE for production!)", { vm_id: plan.id, gaps });
-  if (level !== "unjailed" || (record?.incarnation ?? 1) > 1) return;
-  const message = plan.binaries.jailer === undefined ? INSECURE_WARNING : UNJAILED_WARNING;
-  machinery.warn(message, { vm_id: plan.id });
+  const isFirst = (record?.incarnation ?? 1) === 1;
+  if (level === "unjailed" && isFirst) machinery.warn(INSECURE_WARNING, { vm_id: plan.id });
 }
