@@ -102,6 +102,12 @@ export const commandList: readonly ListedCommand[] = [
     load: async () => (await import("./commands/serve.ts")).serveCommand,
   },
   {
+    name: "token",
+    summary: "make, list and revoke tokens for the daemon's callers",
+    group: machine,
+    load: async () => (await import("./commands/token.ts")).tokenCommand,
+  },
+  {
     name: "doctor",
     summary: "say whether VMs can be jailed here, and what to do if not",
     group: machine,

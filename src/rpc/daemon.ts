@@ -15,6 +15,7 @@ import { CoreHost } from "./core-host.ts";
 import { Cuts } from "./cuts.ts";
 import { Front } from "./front.ts";
 import { Traffic } from "./gate/traffic.ts";
+import { tokensPath } from "./life/open-tokens.ts";
 import { HostScope } from "./scope/scope.ts";
 import { type OpenDoors, openDoors } from "./server/doors.ts";
 import { hostTotals, quotaTotals } from "./totals.ts";
@@ -66,7 +67,7 @@ export class Daemon implements AsyncDisposable {
    */
   static async open(parts: DaemonParts, signal: AbortSignal): Promise<Daemon> {
     const { host } = parts.warder.machinery;
-    const tokens = TokenStore.open(`${parts.config.stateDir}/access.db`, () => host.clock.now());
+    const tokens = TokenStore.open(tokensPath(parts.config.stateDir), () => host.clock.now());
     try {
       const users = await readTrustedUsers(host, parts.config.server.socketGroup, signal);
       const daemon = new Daemon(parts, tokens, users);

@@ -61,7 +61,7 @@ export function fromWireOutcome({
   endedBy,
   rungs,
 }: {
-  endedBy?: number;
+  endedBy?: number | undefined;
   rungs: readonly WireOutcome[];
 }): ShutdownOutcome {
   return {
