@@ -309,6 +309,8 @@ describe("the real Firecracker", requires("kvm", "real-binaries"), () => {
 
   it("says in its log, with levels and origins too, why it could not start", async () => {
     const { client, exited } = startGuest(at("none"), "e2e-1", { showLevel: true, showLogOrigin: true });
+    // Nobody asks its API meanwhile: a client that comes just then may cost it its last words.
+    await exited;
     const error = await failure(waitUntilReady(client, "e2e-1", "Running", { clock: host.clock, exited }));
     assert.equal(error.code, "firecracker-failed");
     // On its way out 1.12.1 now and then meets its own filter, under load, and logs that last.
