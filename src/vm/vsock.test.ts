@@ -11,7 +11,7 @@ describe("a vsock", () => {
   test("has no port open and every limit set where nothing is said", () =>
     assert.deepEqual(vsockSchema.parse({}), { ports: [], guestPorts: [], limits: defaultVsockLimits }));
 
-  test("keeps what is said, and completes bursts with 100 ms' worth", () =>
+  test("keeps what is said, and completes bursts with 200 ms' worth", () =>
     assert.deepEqual(
       vsockSchema.parse({
         ports: [{ port: 80, to: "tcp:127.0.0.1:8080", limits: { toHost: { bytesPerSecond: 1000 } } }],
@@ -22,7 +22,7 @@ describe("a vsock", () => {
           {
             port: 80,
             to: { tcp: { host: "127.0.0.1", port: 8080 } },
-            limits: { toHost: { bytesPerSecond: 1000, burstBytes: 100 } },
+            limits: { toHost: { bytesPerSecond: 1000, burstBytes: 200 } },
           },
         ],
         guestPorts: [],

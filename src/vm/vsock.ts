@@ -47,8 +47,11 @@ export const VSOCK_PORT_MAXIMUM = 0xffff_fffe;
 /** Firecracker's own: `MAX_CONNECTIONS` in its vsock's `unix/mod.rs`. */
 const CONCURRENT_MAXIMUM = 1023;
 
-/** What comes in 100 ms: little enough that ten seconds hold the rate within a hundredth. */
-const DEFAULT_BURST_MS = 100;
+/**
+ * What comes in 200 ms: little enough that ten seconds hold the rate within a fiftieth, and enough for a manager that is
+ * not given the processor for a tenth of a second.
+ */
+const DEFAULT_BURST_MS = 200;
 
 const MIB = 1024 * 1024;
 

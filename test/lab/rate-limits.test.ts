@@ -13,8 +13,16 @@ let guest: LabGuest | undefined;
 
 /** Reads so many blocks of the disk in a guest; the seconds that it took there. */
 const read = (blockBytes: number, count: number) =>
-  `echo 0 > /sys/block/vda/queue/read_ahead_kb; dd if=/dev/vda of=/dev/null bs=${blockBytes} count=${count}`;
-const secondsOf = (console: string) => Number(/copied, ([\d.]+) seconds/.exec(console)?.[1]);
+  [
+    "echo 0 > /sys/block/vda/queue/read_ahead_kb",
+    "echo from $(cut -d' ' -f1 /proc/uptime)",
+    `dd if=/dev/vda of=/dev/null bs=${blockBytes} count=${count}`,
+    "echo to $(cut -d' ' -f1 /proc/uptime)",
+  ].join("; ");
+function secondsOf(console: string): number {
+  const at = (word: string) => Number(new RegExp(`^${word} ([\\d.]+)`, "m").exec(console)?.[1]);
+  return at("to") - at("from");
+}
 
 /** Within a tenth of what is due. */
 function assertWithinTenth(found: number, due: number, console: string): void {
