@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { chmodSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { describe, it, type TestContext } from "node:test";
-import { requires } from "../../test/support/capability.ts";
-import { hostWithPath } from "../../test/support/setup-binaries.ts";
-import { installFakes } from "../testing/index.ts";
-import { toHostPath } from "../vm/path.ts";
-import { rememberBinaries } from "./binaries.ts";
+import { rememberBinaries } from "../../src/lifecycle/binaries.ts";
+import { installFakes } from "../../src/testing/index.ts";
+import { toHostPath } from "../../src/vm/path.ts";
+import { requires } from "../support/capability.ts";
+import { hostWithPath } from "../support/setup-binaries.ts";
 
 const { signal } = new AbortController();
 
