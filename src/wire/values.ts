@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { JsonObject } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 
 /** A whole number that the core has as a number, for a field of 64 bits. */
@@ -33,4 +33,4 @@ export function toMore(members: object): JsonObject | undefined {
 }
 
 /** A member of JSON, whatever it is. */
-export type { JsonObject, JsonValue };
+export type { JsonObject };

@@ -161,12 +161,15 @@ describe("the metrics of a manager", needs, () => {
     }
     await vm.kill();
     await until("series without the VM", async () => (await observed.series(new RegExp(vm.id))).length === 0);
-    assert.deepEqual(await observed.series(/^warder_(vm_exits_total.* [1-9]|leases_used\{kind="uid"|operations_total)/), [
-      'warder_operations_total{operation="run",code="ok"} 1',
-      'warder_operations_total{operation="kill",code="ok"} 1',
-      'warder_vm_exits_total{cause="killed"} 1',
-      'warder_leases_used{kind="uid"} 0',
-    ]);
+    assert.deepEqual(
+      await observed.series(/^warder_(vm_exits_total.* [1-9]|leases_used\{kind="uid"|operations_total)/),
+      [
+        'warder_operations_total{operation="run",code="ok"} 1',
+        'warder_operations_total{operation="kill",code="ok"} 1',
+        'warder_vm_exits_total{cause="killed"} 1',
+        'warder_leases_used{kind="uid"} 0',
+      ],
+    );
   });
 
   test("have the numbers of the VM's cgroup", async () => {
