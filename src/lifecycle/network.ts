@@ -46,7 +46,8 @@ export async function makeNetwork({ host }: NetworkHost, record: VmRecord, signa
   const guard = hasCable(network) ? guardOf(host) : undefined;
   // Told apart from the network's own failure, which goes first.
   guard?.catch(() => undefined);
-  await buildNetwork(host, { id, network, owner }, { signal });
+  // The whole start has a deadline, which the signal keeps.
+  await buildNetwork(host, { id, network, owner }, { signal, timeoutMs: spec.startTimeoutMs });
   await guard;
 }
 

@@ -21,9 +21,17 @@ describe("a tool's failure", () => {
     assert.ok(isWarderError(error));
     assert.equal(error.why, "Error: bad[31m thing");
   });
+  test("that came of a deadline is told without the whole of its command line", () => {
+    const late = networkFailure(
+      new WarderError("deadline-exceeded", { doing: "running sh -c …", why: "too late" }),
+      "making it",
+    );
+    assert.ok(isWarderError(late));
+    assert.deepEqual([late.code, late.doing, late.why], ["deadline-exceeded", "making it", "too late"]);
+  });
   test("that is none passes as it is", () => {
-    const late = new WarderError("deadline-exceeded", { doing: "x", why: "y" });
-    assert.equal(networkFailure(late, "z"), late);
+    const other = new WarderError("aborted", { doing: "x", why: "y" });
+    assert.equal(networkFailure(other, "z"), other);
   });
 });
 

@@ -69,8 +69,11 @@ export function requireTools(host: Host, tools: readonly string[] = Object.keys(
   });
 }
 
-/** What a tool said when it failed, in the words of networks. An abort or a deadline stays what it is. */
+/** What a tool said when it failed, in the words of networks. An abort stays what it is. */
 export function networkFailure(error: unknown, doing: string): unknown {
+  if (isWarderError(error) && error.code === "deadline-exceeded" && error.doing.startsWith("running ")) {
+    return new WarderError(error.code, { doing, why: error.why, cure: "See what keeps the host busy", cause: error });
+  }
   if (!isWarderError(error) || error.code !== "tool-failed") return error;
   const said = meaningful(error.why);
   const known = knownFailures.find(({ pattern }) => pattern.test(said));

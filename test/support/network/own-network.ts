@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { requires } from "../capability.ts";
+import { type Capability, requires } from "../capability.ts";
+
+/** In the lab everything takes some twenty times as long. */
+const TIMEOUT_MS = process.env.LAB === "1" ? 30 * 60_000 : 10 * 60_000;
 
 const MARK = "WARDER_TEST_OWN_NETWORK";
 
@@ -23,12 +26,12 @@ exec "$@"`;
  * Runs a file's tests in a network and a mount namespace of their own, in a process that is started for it: they see a
  * host with nothing but a loopback device, and may forward, filter and break on it as they like.
  */
-export function inOwnNetwork(file: string, define: () => void): void {
+export function inOwnNetwork(file: string, define: () => void, ...needs: readonly Capability[]): void {
   if (process.env[MARK] === "1") {
     define();
     return;
   }
-  test("in a network of its own", { ...requires("root", "netns", "tap"), timeout: 600_000 }, () => {
+  test("in a network of its own", { ...requires("root", "netns", "tap", ...needs), timeout: TIMEOUT_MS }, () => {
     const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
     const node = [
       process.execPath,
