@@ -6,6 +6,7 @@ import type {
   VmPort,
   WatchOptions,
 } from "../../../src/rpc/host-port.ts";
+import { notFound, taken } from "../../../src/store/store.ts";
 import type { VmChange } from "../../../src/vm/change.ts";
 import { WarderError } from "../../../src/vm/error.ts";
 import type { VmExit } from "../../../src/vm/exit.ts";
@@ -34,7 +35,7 @@ export class FakeHost implements HostPort {
     if (known !== undefined) return this.get(known);
     const id = spec.id ?? generateVmId(BigInt(++this.#createdAt) * 1_000_000n);
     const existing = this.#records.get(id);
-    if (existing !== undefined && !hasEnded(existing.state)) throw taken(id, existing.state);
+    if (existing !== undefined && !hasEnded(existing.state)) throw taken(existing);
     this.#records.delete(id);
     this.#store(recordOf(id, spec, ++this.#createdAt), null);
     if (idempotencyKey !== undefined) this.#keys.set(idempotencyKey, id);
@@ -75,6 +76,7 @@ export class FakeHost implements HostPort {
         next = change.sequence;
         if (id === undefined || change.id === id) yield change;
       }
+      if (signal.aborted) return;
       if (next < this.#changes.length) continue;
       const woken = Promise.withResolvers<void>();
       this.#wakers.add(woken.resolve);
@@ -212,12 +214,4 @@ export function recordOf(id: VmId, spec: VmSpec, createdAt: number): VmRecord {
 
 function exitOf(cause: VmExit["cause"]): VmExit {
   return { code: 0, signal: null, cause, evidence: ["the fake host says so"], at: 1_700_000_001_000 };
-}
-
-function notFound(id: string): WarderError {
-  return new WarderError("vm-not-found", { doing: `looking up the VM ${id}`, why: "no VM has this id" });
-}
-
-function taken(id: string, state: VmState): WarderError {
-  return new WarderError("vm-exists", { doing: `making the VM ${id}`, why: `there is one, which is ${state}` });
 }
