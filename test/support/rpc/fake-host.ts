@@ -170,6 +170,8 @@ export class FakeHost implements HostPort {
   }
 
   #note({ id, generation, incarnation }: VmRecord, state: VmChange["state"], previous: VmState | null): void {
+    // As the core: what is no change of state is none.
+    if (state === previous) return;
     const sequence = this.#changes.length + 1;
     this.#changes.push({ sequence, id, generation, incarnation, state, previous, at: this.#createdAt });
     for (const wake of this.#wakers) wake();
