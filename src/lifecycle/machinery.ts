@@ -32,6 +32,8 @@ export interface LifecycleSettings {
     readonly ipv6Pool: string;
     readonly dns: readonly string[];
     readonly hostPorts: { readonly first: number; readonly count: number };
+    /** From 3 on: 0 to 2 are the hypervisor's, loopback and the host's (vsock(7)). */
+    readonly vsockCids: { readonly first: number; readonly count: number };
   };
   /** How long, and how many, records and output of VMs that have ended are kept. */
   readonly retention: { readonly endedMs: number; readonly endedVms: number };

@@ -11,10 +11,10 @@ const DISK_BYTES = 32 * 1024 * 1024;
 
 let guest: LabGuest | undefined;
 
-/** Reads so many blocks of the disk in a guest; the seconds that it took there. */
-const read = (blockBytes: number, count: number) =>
+/** Reads so many blocks of the disk in a guest, which makes requests of so many KiB of them, and prints when. */
+const read = (blockBytes: number, count: number, requestKib: number) =>
   [
-    "echo 0 > /sys/block/vda/queue/read_ahead_kb",
+    `echo ${requestKib} > /sys/block/vda/queue/read_ahead_kb`,
     "echo from $(cut -d' ' -f1 /proc/uptime)",
     `dd if=/dev/vda of=/dev/null bs=${blockBytes} count=${count}`,
     "echo to $(cut -d' ' -f1 /proc/uptime)",
@@ -39,14 +39,15 @@ describe("a disk's rate limit, seen from a Linux guest", { ...needs, timeout: 4 
     guest?.[Symbol.dispose]();
   });
 
+  const bandwidth = { bytesPerSecond: 1_000_000 };
   const cases = [
-    { name: "bytes a second", rateLimit: { bandwidth: { bytesPerSecond: 1_000_000 } }, blockBytes: 50_000, count: 200 },
-    { name: "requests a second", rateLimit: { operations: { perSecond: 20 } }, blockBytes: 4096, count: 200 },
+    { name: "bytes a second", rateLimit: { bandwidth }, block: 100_000, count: 100, requestKib: 128 },
+    { name: "requests a second", rateLimit: { operations: { perSecond: 20 } }, block: 4096, count: 200, requestKib: 0 },
   ];
-  for (const { name, rateLimit, blockBytes, count } of cases) {
+  for (const { name, rateLimit, block, count, requestKib } of cases) {
     test(`holds ${name} within a tenth over ten seconds`, async () => {
       await using fixture = await openFixture();
-      const spec = guest?.spec(read(blockBytes, count), {
+      const spec = guest?.spec(read(block, count, requestKib), {
         drives: [{ id: "data", path: disk, readOnly: true, rateLimit }],
       });
       assert.ok(spec !== undefined);

@@ -7,9 +7,6 @@ import type { Machinery } from "../machinery.ts";
 import { need, type StartContext } from "../start-context.ts";
 import { placeOf } from "../vsock-brokers.ts";
 
-/** 0 to 2 are the hypervisor's, loopback and the host's (vsock(7)); 4294967295 stands for any. */
-const CONTEXT_IDS = Object.freeze({ first: 3, count: 0xffff_ffff - 3 });
-
 /** `sun_path` holds 108 bytes with its NUL. */
 const SOCKET_PATH_MAX_BYTES = 107;
 
@@ -42,14 +39,21 @@ export function vsockDevice(record: VmRecord): Vsock | undefined {
 }
 
 /** The one that it had before, where nobody else has got it since. */
-function leaseContextId({ store }: Machinery, { id, vsock }: VmRecord): VmRecord {
+function leaseContextId({ store, settings }: Machinery, { id, vsock }: VmRecord): VmRecord {
   return store.transaction(() => {
     const isKept = vsock !== undefined && store.leases.claim("vsock-cid", vsock.cid, id);
-    const cid = isKept ? vsock.cid : store.leases.take("vsock-cid", CONTEXT_IDS, id);
-    if (cid === undefined) {
-      throw new WarderError("ids-exhausted", { doing: `leasing a vsock context id for ${id}`, why: "all are in use" });
-    }
+    const range = settings.network.vsockCids;
+    const cid = isKept ? vsock.cid : store.leases.take("vsock-cid", range, id);
+    if (cid === undefined) throw contextIdsExhausted(id, range);
     return store.update(id, (record) => ({ ...record, vsock: { cid: Number(cid) } }));
+  });
+}
+
+function contextIdsExhausted(id: string, { first, count }: { first: number; count: number }): WarderError {
+  return new WarderError("ids-exhausted", {
+    doing: `leasing a vsock context id for ${id}`,
+    why: `all ${count} from ${first} on are in use`,
+    cure: "Remove VMs that have ended, or widen WARDER_NETWORK_VSOCK_CIDS",
   });
 }
 
