@@ -18,9 +18,12 @@ interface Identity {
  */
 export function refuseStrangePlace(host: Host, layout: JailLayout, made?: Identity): void {
   const problem = placeProblem(host, layout) ?? rootProblem(host, layout, made);
-  if (problem === undefined) return;
-  throw new WarderError("cleanup-failed", {
-    doing: `removing the jail ${layout.directory}`,
+  if (problem !== undefined) throw refusal(layout.directory, problem);
+}
+
+function refusal(directory: string, problem: string): WarderError {
+  return new WarderError("cleanup-failed", {
+    doing: `removing the jail ${directory}`,
     why: `${problem}, so nothing was removed`,
     cure: "Look at what lies there, and remove it by hand; then run `warder gc`",
   });
@@ -31,17 +34,36 @@ function placeProblem(host: Host, layout: JailLayout): string | undefined {
   const malformed = layoutProblem(layout, isJailed);
   if (malformed !== undefined) return malformed;
   const { base, directory } = layout;
+  const above = directory.slice(0, directory.lastIndexOf("/"));
+  const strange = pathProblem(host, above === base ? [base, directory] : [base, above, directory]);
+  if (strange !== undefined) return strange;
+  const owner = host.files.inspect(directory)?.uid;
+  const isOurs = owner === undefined || owner === host.processes.effectiveUid;
+  return isOurs ? undefined : `${directory} belongs to user ${owner}`;
+}
+
+/**
+ * Makes sure that a directory is reached without a link, all on one file system.
+ *
+ * @param paths - From the directory of all jails down to it, each below the one before.
+ * @throws {@link WarderError} `cleanup-failed`.
+ */
+export function refuseLinks(host: Host, paths: readonly string[]): void {
+  const problem = pathProblem(host, paths);
+  if (problem !== undefined) throw refusal(paths.at(-1) ?? "", problem);
+}
+
+function pathProblem(host: Host, paths: readonly string[]): string | undefined {
+  const [base = "/"] = paths;
   const device = host.files.inspect(base)?.device;
   // Nothing is there without its base.
   if (device === undefined) return undefined;
   if (resolve(host, base) !== base) return `${base} is reached by a link`;
-  const above = directory.slice(0, directory.lastIndexOf("/"));
-  for (const path of above === base ? [base, directory] : [base, above, directory]) {
+  for (const path of paths) {
     const facts = host.files.inspect(path);
     if (facts === undefined) return undefined;
     if (facts.kind !== "directory") return `${path} is a ${facts.kind}`;
     if (facts.device !== device) return `${path} is another file system than ${base}`;
-    if (path === directory && facts.uid !== host.processes.effectiveUid) return `${path} belongs to user ${facts.uid}`;
   }
   return undefined;
 }

@@ -1,22 +1,24 @@
-import type { Hierarchy } from "../cgroup/detect.ts";
 import type { Host } from "../host/host.ts";
-import { NAMESPACE_PREFIX, NAMESPACES } from "../network/namespace.ts";
-import { OUTSIDE_PREFIX } from "../network/numbers.ts";
 import { type HostPath, toHostPath } from "../vm/path.ts";
 import type { VmRecord } from "../vm/record.ts";
+import { type Candidate, findCandidates } from "./foreign/candidates.ts";
+import { ProcessIndex } from "./foreign/process-index.ts";
+import { userOf } from "./foreign/use.ts";
 import type { Machinery } from "./machinery.ts";
-import { type Due, dueOf, reconcile } from "./reconcile.ts";
+import { type Due, dueOf, type Failure, reconcile } from "./reconcile.ts";
 import { pathsOf } from "./remove.ts";
 
 /** Something that lies on the host and belongs to no VM that runs. */
 export interface Leftover {
-  readonly kind: "record" | "jail" | "cgroup" | "namespace" | "interface" | "output";
+  readonly kind: "record" | "jail" | "link" | "cgroup" | "namespace" | "interface" | "output";
   /** Path; of a record the VM's id. */
   readonly name: string;
-  /** Of this state directory's VMs: `warder gc` removes it. Otherwise it is somebody else's, and only listed. */
+  /** Of this state directory's VMs: `warder gc` removes it. Otherwise it is another manager's. */
   readonly own: boolean;
   /** Why it is taken for a leftover, as a clause. */
   readonly why: string;
+  /** What is another manager's may well be in use: by whom or what. */
+  readonly usedBy?: string;
 }
 
 const reasons: Readonly<Record<Due, string>> = {
@@ -25,19 +27,9 @@ const reasons: Readonly<Record<Due, string>> = {
   conclude: "its VM ended while nobody looked after it",
 };
 
-/** Looks for leftovers, and changes nothing. What is foreign may well be in use: by whom is not known here. */
-export function surveyLeftovers(machinery: Machinery): Leftover[] {
-  const records = machinery.store.list();
-  // Whatever of a VM may be on the host stands in the ledger.
-  const standing = records.filter(({ id }) => machinery.store.ledger(id).length > 0);
-  const known = new Set(standing.flatMap(pathsOf));
-  return [
-    ...records.flatMap((record) => leftOf(machinery, record)),
-    ...orphanedOutput(machinery, records),
-    ...foreignJails(machinery, known),
-    ...foreignCgroups(machinery, known),
-    ...foreignNetworks(machinery.host, known),
-  ];
+/** Looks for leftovers, and changes nothing. */
+export async function surveyLeftovers(machinery: Machinery): Promise<Leftover[]> {
+  return [...ownLeftovers(machinery), ...(await foreignLeftovers(machinery))];
 }
 
 /**
@@ -45,12 +37,42 @@ export function surveyLeftovers(machinery: Machinery): Leftover[] {
  *
  * @returns What could not be removed, with the VM's id.
  */
-export async function collectLeftovers(machinery: Machinery): Promise<{ id: string; error: unknown }[]> {
+export async function collectLeftovers(machinery: Machinery): Promise<Failure[]> {
   const failures = await reconcile(machinery);
   for (const { name } of orphanedOutput(machinery, machinery.store.list())) {
     await machinery.host.files.removeTree(name).catch((error: unknown) => failures.push({ id: name, error }));
   }
   return failures;
+}
+
+/** What is this state directory's own among the leftovers. */
+export function ownLeftovers(machinery: Machinery): Leftover[] {
+  const records = machinery.store.list();
+  return [...records.flatMap((record) => leftOf(machinery, record)), ...orphanedOutput(machinery, records)];
+}
+
+async function foreignLeftovers(machinery: Machinery): Promise<Leftover[]> {
+  const { host } = machinery;
+  const processes = await ProcessIndex.take(host);
+  return findForeign(machinery).map((candidate) => {
+    const usedBy = userOf({ host, processes }, candidate);
+    const { kind, path } = candidate;
+    const why = "it looks like a VM's, and no VM of this state directory has it";
+    return { kind, name: path, own: false, why, ...(usedBy === undefined ? {} : { usedBy }) };
+  });
+}
+
+/** What may be another manager's: all that looks like a VM's, but for what of known VMs may be on the host. */
+export function findForeign({ host, store, settings, cgroups }: Machinery): Candidate[] {
+  const standing = new Set<string>(store.ledger().map(({ vmId }) => vmId));
+  const known = new Set(
+    store
+      .list()
+      .filter(({ id }) => standing.has(id))
+      .flatMap(pathsOf),
+  );
+  const { chrootBase, parentCgroup } = settings;
+  return findCandidates({ host, chrootBase, parentCgroup, cgroups, known });
 }
 
 function leftOf(machinery: Machinery, record: VmRecord): Leftover[] {
@@ -73,52 +95,11 @@ function orphanedOutput({ host, settings }: Machinery, records: readonly VmRecor
     .map((name) => ({ kind: "output", name: `${directory}/${name}`, own: true, why: "nothing is recorded of its VM" }));
 }
 
-/** `<base>/<exec>/<id>`, and the links `<base>/<id>`, of which no record here knows. */
-function foreignJails({ host, settings }: Machinery, known: ReadonlySet<string>): Leftover[] {
-  const base = settings.chrootBase;
-  const entries = namesIn(host, base).filter((name) => !name.startsWith("."));
-  const paths = entries.map((name) => toHostPath(`${base}/${name}`));
-  const links = paths.filter((path) => host.files.inspect(path)?.kind === "link");
-  const jails = paths
-    .filter((path) => host.files.inspect(path)?.kind === "directory")
-    .flatMap((path) => namesIn(host, path).map((name) => `${path}/${name}`));
-  return foreign("jail", [...jails, ...links], known);
-}
-
-/** Groups beside those of our VMs, in every hierarchy. */
-function foreignCgroups({ host, settings, cgroups }: Machinery, known: ReadonlySet<string>): Leftover[] {
-  const hierarchies: readonly Hierarchy[] = [...cgroups.v1, ...(cgroups.v2 === undefined ? [] : [cgroups.v2])];
-  const parents = new Set(hierarchies.map(({ directory }) => `${directory}/${settings.parentCgroup}`));
-  const groups = [...parents].flatMap((parent) =>
-    namesIn(host, parent)
-      .map((name) => `${parent}/${name}`)
-      .filter((path) => host.files.inspect(path)?.kind === "directory"),
-  );
-  return foreign("cgroup", groups, known);
-}
-
-/** Namespaces that are called as those of VMs are, and ends of cables. */
-function foreignNetworks(host: Host, known: ReadonlySet<string>): Leftover[] {
-  const devices = `${host.roots.sys}/class/net`;
-  const startingWith = (directory: string, prefix: string) =>
-    namesIn(host, directory)
-      .filter((name) => name.startsWith(prefix))
-      .map((name) => `${directory}/${name}`);
-  return [
-    ...foreign("namespace", startingWith(NAMESPACES, NAMESPACE_PREFIX), known),
-    ...foreign("interface", startingWith(devices, OUTSIDE_PREFIX), known),
-  ];
-}
-
-function kindOf(host: Host, { cgroup, network }: VmRecord, path: string): Leftover["kind"] {
+function kindOf(host: Host, { cgroup, network, layout }: VmRecord, path: string): Leftover["kind"] {
   if (path === network?.namespace?.path) return "namespace";
+  if (path === layout.alias && path !== layout.directory) return "link";
   if (path.startsWith(`${host.roots.sys}/class/net/`)) return "interface";
   return Object.values<string>(cgroup?.directories ?? {}).includes(path) ? "cgroup" : "jail";
-}
-
-function foreign(kind: Leftover["kind"], paths: readonly string[], known: ReadonlySet<string>): Leftover[] {
-  const why = "no VM of this state directory has it";
-  return paths.filter((path) => !known.has(path)).map((name) => ({ kind, name, own: false, why }));
 }
 
 function namesIn(host: Host, directory: HostPath | string): string[] {

@@ -109,20 +109,28 @@ describe("warder gc", real, () => {
     const before = cli.snapshot();
     await abandon(cli, id);
     const foreign = `${cli.chrootBase}/firecracker/stranger`;
-    fs.mkdirSync(foreign);
+    fs.mkdirSync(`${foreign}/root`, { recursive: true });
     fs.symlinkSync("firecracker/stranger", `${cli.chrootBase}/stranger`);
+    const old = new Date(Date.now() - 120_000);
+    for (const path of [`${foreign}/root`, foreign]) fs.utimesSync(path, old, old);
+    fs.lutimesSync(`${cli.chrootBase}/stranger`, old, old);
     fs.mkdirSync(`${cli.stateDir}/vms/orphan`);
     await cli.run("gc", "--dry-run");
     const abandoned = cli.snapshot();
     const planned = await cli.json<Entry[]>("gc", "--dry-run");
     assert.deepEqual(cli.snapshot(), abandoned);
     const own = planned.filter((entry) => entry.own);
-    assert.deepEqual(new Set(own.map(({ kind }) => kind)), new Set(["record", "jail", "cgroup", "output"]));
+    assert.deepEqual(new Set(own.map(({ kind }) => kind)), new Set(["record", "jail", "link", "cgroup", "output"]));
     assert.deepEqual(new Set(own.map(({ action }) => action)), new Set(["would be settled", "would be removed"]));
-    const strangers = planned.filter((entry) => !entry.own).map(({ name, action }) => [name, action]);
-    assert.deepEqual(strangers, [
+    const isHere = ({ own: isOwn, name }: Entry) => !isOwn && name.startsWith(cli.chrootBase);
+    const strangers = (entries: Entry[]) => entries.filter(isHere).map(({ name, action }) => [name, action]);
+    assert.deepEqual(strangers(planned), [
       [foreign, "foreign"],
       [`${cli.chrootBase}/stranger`, "foreign"],
+    ]);
+    assert.deepEqual(strangers(await cli.json<Entry[]>("gc", "--foreign", "--dry-run")), [
+      [foreign, "would be removed"],
+      [`${cli.chrootBase}/stranger`, "would be removed"],
     ]);
 
     const { status, stdout } = await cli.run("gc");
@@ -131,9 +139,13 @@ describe("warder gc", real, () => {
     assert.match(stdout, new RegExp(`^removed +jail +${cli.chrootBase}/firecracker/${id} `, "m"));
     assert.ok(fs.existsSync(foreign));
     fs.rmSync(`${cli.chrootBase}/stranger`);
-    fs.rmdirSync(foreign);
+    fs.rmSync(foreign, { recursive: true });
     assert.deepEqual(cli.snapshot(), before);
-    assert.equal((await cli.run("gc")).stdout, "nothing is left over\n");
+    const rest = await cli.json<Entry[]>("gc");
+    assert.deepEqual(
+      rest.filter(({ own: isOwn, name }) => isOwn || name.startsWith(cli.chrootBase)),
+      [],
+    );
     const [entry] = await cli.json<{ exit: { cause: string } }[]>("ps", "-a");
     assert.match(entry?.exit.cause ?? "", /^(unknown|killed-by-stranger)$/);
   });
