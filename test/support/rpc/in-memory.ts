@@ -1,6 +1,5 @@
 import { createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { VmService as MetaldService } from "../../../gen/vmprovisioner/v1/vm_pb.js";
-import { VmService } from "../../../gen/warder/v1/vm_service_pb.js";
 import type { Caller } from "../../../src/access/caller.ts";
 import { RateLimiter } from "../../../src/access/rate.ts";
 import { TokenStore } from "../../../src/access/token-store.ts";
@@ -73,11 +72,6 @@ export function serveInMemory(host: HostPort, options: InMemoryOptions = {}) {
     },
   });
   return { transport, failures, admission };
-}
-
-/** A client of Warder's own surface. */
-export function vmClient(transport: Transport) {
-  return createClient(VmService, transport);
 }
 
 /** A client of metald's surface. */
