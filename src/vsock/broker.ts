@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Host } from "../host/host.ts";
-import { WarderError } from "../vm/error.ts";
+import { systemCodeOf, WarderError } from "../vm/error.ts";
 import type { VsockPortLimits, VsockSpec } from "../vm/vsock.ts";
 import type { VsockTarget } from "../vm/vsock-target.ts";
 import {
@@ -135,8 +135,12 @@ export class VsockBroker implements VsockAccess, Disposable {
   }
 
   #explain(error: unknown, doing: string, timeoutMs: number): WarderError {
-    const known = WarderError.from(error, "vsock-refused", doing);
     if (this.#closed.signal.aborted) return new WarderError("wrong-state", { doing, why: "the VM has ended" });
+    if (systemCodeOf(error) === "ENOENT" || systemCodeOf(error) === "ECONNREFUSED") {
+      const why = "its Firecracker does not listen: it has no vsock device, or has ended";
+      return new WarderError("vsock-refused", { doing, why, cause: error });
+    }
+    const known = WarderError.from(error, "vsock-refused", doing);
     if (known.code !== "deadline-exceeded") return known;
     return new WarderError("deadline-exceeded", {
       doing,

@@ -117,6 +117,18 @@ describe("a VM with a vsock", needs, () => {
     server.close();
   });
 
+  test("has it without the jailer too", async () => {
+    await using fixture = await openFixture();
+    const before = fixture.snapshot();
+    const unjailed = { jailed: false, policy: "degrade", apiSocket: `${fixture.options.stateDir}/api` } as const;
+    const vm = await fixture.warder.run({ ...withVsock(), ...unjailed });
+    await vm.vsock.listen(52, (stream) => void stream.end("welcome"));
+    assert.equal(await heard(await fromGuest(vm, 52)), "welcome");
+    await assert.rejects(vm.vsock.connect(1, { timeoutMs: 300 }), code("deadline-exceeded"));
+    await vm.remove({ force: true });
+    assert.deepEqual(fixture.snapshot(), before);
+  });
+
   test("is served by the manager that looks after it, to every process", async () => {
     await using fixture = await openFixture();
     const vm = await fixture.warder.run(withVsock());
