@@ -59,7 +59,7 @@ export class Front {
     if (problem !== undefined) return refuse(response, 403, "permission_denied", problem);
     const path = request.url?.split("?", 1)[0] ?? "";
     const permission = permissionOf(path);
-    if (permission === undefined) return answer(this.#deps.endpoints, request, response);
+    if (permission === undefined) return answer(endpointsOf(this.#deps.endpoints, door), request, response);
     await takeFormAsJson(request);
     this.#enter(request, response, door, permission.isLong === true ? "streams" : "requests");
     this.#serve(request, response);
@@ -77,6 +77,13 @@ export class Front {
       values.get(openRequestKey)?.end({ error: unreadable(), code: "invalid_argument" });
     });
   }
+}
+
+/** Metrics name the VMs of every tenant: who comes over the network does not get them without being known. */
+function endpointsOf(endpoints: Endpoints, door: Door["kind"]): Endpoints {
+  if (door !== "tls") return endpoints;
+  const { "/metrics": _metrics, ...others } = endpoints;
+  return others;
 }
 
 /** Serves the endpoints alone, to anybody: for a port of its own. */

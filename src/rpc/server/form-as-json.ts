@@ -28,6 +28,8 @@ async function firstByte(request: WebRequest): Promise<number | undefined> {
   const onReadable = () => {
     const chunk = request.read() as Buffer | null;
     if (chunk === null) return;
+    // Before the bytes are given back, which makes the request readable anew: this would never end.
+    request.off("readable", onReadable);
     request.unshift(chunk);
     looked.resolve(chunk.find((byte) => !blanks.has(byte)));
   };

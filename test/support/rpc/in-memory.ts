@@ -24,8 +24,8 @@ export interface InMemoryOptions {
   readonly gate?: Partial<GateDeps>;
 }
 
-/** The services on a host, without a socket in between, and what the operator is told of their failures. */
-export function serveInMemory(host: HostPort, options: InMemoryOptions = {}) {
+/** What stands behind the doors of a daemon on a host, and what the operator is told of its failures. */
+export function assemble(host: HostPort, options: InMemoryOptions = {}) {
   const failures: RequestFailure[] = [];
   const admission = new Admission({
     records: () => host.records(),
@@ -56,12 +56,18 @@ export function serveInMemory(host: HostPort, options: InMemoryOptions = {}) {
     cutOf: () => never,
     ...options.gate,
   };
-  const router = routerOptions(gate, { maxBodyBytes: 1024 * 1024 });
   const deps: ServiceDeps = {
     machine: fakeMachine(admission),
     tokens: TokenStore.open(":memory:", () => Date.now()),
     serving: new Serving(services.map(({ typeName }) => typeName)),
   };
+  return { gate, services: deps, failures, admission };
+}
+
+/** The services on a host, without a socket in between. */
+export function serveInMemory(host: HostPort, options: InMemoryOptions = {}) {
+  const { gate, services: deps, failures, admission } = assemble(host, options);
+  const router = routerOptions(gate, { maxBodyBytes: 1024 * 1024 });
   const transport = createRouterTransport((routes) => registerServices(routes, deps), {
     router: {
       ...router,
@@ -80,7 +86,7 @@ export function metaldClient(transport: Transport) {
 }
 
 /** A machine on which nothing is wrong. */
-export function fakeMachine(admission: Admission): MachinePort {
+function fakeMachine(admission: Admission): MachinePort {
   return {
     version: "0.0.0",
     hostname: "here",
