@@ -81,7 +81,7 @@ const machine = openHost(process.env.PATH ?? "");
 const owner = { uid: 500_000, gid: 500_000 };
 
 /** What makes a network; each the same one. */
-const contestants: Readonly<Record<string, (id: VmId, network: VmNetwork) => Promise<void> | void>> = {
+const contestants: Readonly<Record<string, (id: VmId, network: VmNetwork) => unknown>> = {
   "commands, one by one": (id, network) => shell(oneByOne(id, network)),
   "commands, in batches": (id, network) => shell(inBatches(id, network)),
   warder: (id, network) => buildNetwork(machine, { id, network, owner }, {}),
@@ -152,7 +152,7 @@ function shell(script: string): void {
   execFileSync("sh", ["-e", "-c", script]);
 }
 
-async function timed(work: () => Promise<void> | void): Promise<number> {
+async function timed(work: () => unknown): Promise<number> {
   const began = performance.now();
   await work();
   return performance.now() - began;

@@ -1,4 +1,5 @@
 import { allocateNetwork } from "../network/allocate.ts";
+import { readCniConfig } from "../network/cni/config.ts";
 import { conflictingRoute, decideIpv6, readBridge, readForwarding, refuseConflicts } from "../network/host-facts.ts";
 import type { Leases } from "../network/leases.ts";
 import { NamedNetworks, networksDirectory } from "../network/named-networks.ts";
@@ -50,6 +51,7 @@ export async function planInterfaces(
         openings,
         hasIpv6,
         ...(bridge === undefined ? {} : { bridge }),
+        ...(spec.cni === undefined ? {} : { cni: readCniConfig(host, spec.cni) }),
         ...(number === undefined ? {} : { networkNumber: number }),
       };
     }),

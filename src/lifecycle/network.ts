@@ -37,7 +37,11 @@ export async function reserveNetwork(machinery: NetworkHost, record: VmRecord, s
 }
 
 /** Makes the network of a VM that {@link reserveNetwork} has written down; looks at what the caller has made of it. */
-export async function makeNetwork({ host }: NetworkHost, record: VmRecord, signal: AbortSignal): Promise<void> {
+export async function makeNetwork(
+  { host, store }: NetworkHost,
+  record: VmRecord,
+  signal: AbortSignal,
+): Promise<VmRecord> {
   const { id, uid, gid, spec, network } = record;
   if (network === undefined) throw new TypeError(`${id} has no network to make`);
   const owner = { uid, gid };
@@ -47,8 +51,9 @@ export async function makeNetwork({ host }: NetworkHost, record: VmRecord, signa
   // Told apart from the network's own failure, which goes first.
   guard?.catch(() => undefined);
   // The whole start has a deadline, which the signal keeps.
-  await buildNetwork(host, { id, network, owner }, { signal, timeoutMs: spec.startTimeoutMs });
+  const made = await buildNetwork(host, { id, network, owner }, { signal, timeoutMs: spec.startTimeoutMs });
   await guard;
+  return made === network ? record : store.update(id, (current) => ({ ...current, network: made }));
 }
 
 /** Reads a VM's network back: the host's rules about VMs, where somebody has thrown them away, are made once more. */

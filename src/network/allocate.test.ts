@@ -125,7 +125,12 @@ describe("allocateNetwork()", () => {
 
   test("hands a CNI network over to its plugins", () => {
     const [eth0] = networkOf(["cni=lan"]).interfaces;
-    assert.deepEqual(eth0?.uplink, { kind: "cni", network: "lan", inside: "eth0" });
+    assert.deepEqual(eth0?.uplink, {
+      kind: "cni",
+      network: "lan",
+      inside: "eth0",
+      config: { cniVersion: "1.0.0", name: "lan", plugins: [{ type: "bridge" }] },
+    });
     assert.equal(eth0?.ipv4, undefined);
   });
 });

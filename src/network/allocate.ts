@@ -174,8 +174,9 @@ function withUplink(
     insideMac: macOf("inside", number),
   };
   if (kind === "routed") return { uplink: { kind, ...cable } };
-  if (kind === "cni") return { uplink: { kind, network: planned.spec.cni ?? "", inside } };
-  if (kind === undefined || ipv4 === undefined) return {};
+  if (kind === "cni" && planned.cni !== undefined)
+    return { uplink: { kind, network: planned.cni.name, inside, config: planned.cni } };
+  if (kind !== "bridged" || ipv4 === undefined) return {};
   const neighbours = planned.spec.mode === "network" ? fellowsOf(request, planned) : neighboursOf(planned, ipv4);
   return { uplink: { kind, ...cable, ...neighbours } };
 }

@@ -1,7 +1,10 @@
 import type { Host } from "../host/host.ts";
 import { messageOf, systemCodeOf, WarderError } from "../vm/error.ts";
 import type { VmId } from "../vm/id.ts";
-import type { BridgedUplink, VmNamespace, VmNetwork } from "../vm/network/vm-network.ts";
+import type { BridgedUplink, CniUplink, VmInterface, VmNamespace, VmNetwork } from "../vm/network/vm-network.ts";
+import { addCni } from "./cni/chain.ts";
+import { redirectBatch } from "./cni/redirect.ts";
+import { readCniResult } from "./cni/result.ts";
 import { hostBatch, insideBatch, insideIpv6Batch, type TapOwner } from "./ip-batch.ts";
 import { changeElements, replaceTables } from "./rules/document.ts";
 import { insideTables } from "./rules/inside.ts";
@@ -23,19 +26,54 @@ export interface BuildRequest {
  * every rule is in force. What was made when it fails half way, `removeNetwork` takes away.
  *
  * @throws {@link WarderError} `network-name-taken`, `network-unavailable`, `network-failed`, `permission-denied`,
- * `deadline-exceeded`, `aborted`.
+ * `deadline-exceeded`, `aborted`, `cni-failed`.
+ * @returns The network, with what plugins have added to it.
  */
-export async function buildNetwork(host: Host, request: BuildRequest, bounds: Bounds): Promise<void> {
+export async function buildNetwork(host: Host, request: BuildRequest, bounds: Bounds): Promise<VmNetwork> {
   const { id, network } = request;
-  if (network.namespace === undefined) return;
+  if (network.namespace === undefined) return network;
   try {
     await ensureBridges(host, network, bounds);
     await buildNamespace(host, request, network.namespace, bounds);
     writeOutsideSettings(host, network);
     await openHost(host, id, network, bounds);
+    return await joinCniNetworks(host, request, network.namespace, bounds);
   } catch (error) {
     throw networkFailure(error, `making the network of ${id}`);
   }
+}
+
+/** Has CNI plugins make their part, and joins it to the guest's; the guest is then what they say it is. */
+async function joinCniNetworks(
+  host: Host,
+  { id, network }: BuildRequest,
+  namespace: VmNamespace,
+  bounds: Bounds,
+): Promise<VmNetwork> {
+  if (!network.interfaces.some(({ uplink }) => uplink?.kind === "cni")) return network;
+  const interfaces: VmInterface[] = [];
+  for (const each of network.interfaces) {
+    interfaces.push(
+      each.uplink?.kind === "cni" ? await joinCniNetwork(host, id, namespace, each, each.uplink, bounds) : each,
+    );
+  }
+  const joined = { ...network, interfaces };
+  await applyInsideRules(host, namespace, joined, bounds);
+  return joined;
+}
+
+async function joinCniNetwork(
+  host: Host,
+  id: VmId,
+  namespace: VmNamespace,
+  planned: VmInterface,
+  uplink: CniUplink,
+  bounds: Bounds,
+): Promise<VmInterface> {
+  const result = await addCni(host, { id, namespace, uplink }, bounds);
+  const joined: VmInterface = { ...planned, ...readCniResult(result, uplink.inside), uplink: { ...uplink, result } };
+  await runTool(host, namespace.path, "sh", ["-c", "cat | tc -batch -"], { ...bounds, input: redirectBatch(joined) });
+  return joined;
 }
 
 /** Opens the ports of this host that were published or allowed, and nothing where there are none. */

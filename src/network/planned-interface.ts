@@ -2,7 +2,7 @@ import type { IpAddress } from "../vm/network/address.ts";
 import type { InterfaceAddress } from "../vm/network/cidr.ts";
 import { isLoopbackOnly } from "../vm/network/published-port.ts";
 import type { NetworkSpec } from "../vm/network/spec.ts";
-import type { Opening } from "../vm/network/vm-network.ts";
+import type { CniConfig, Opening } from "../vm/network/vm-network.ts";
 
 /** An interface as it was asked for, with what had to be found out about it. */
 export interface PlannedInterface {
@@ -12,6 +12,8 @@ export interface PlannedInterface {
   readonly hasIpv6: boolean;
   /** Mode `bridge` only. */
   readonly bridge?: BridgeFacts;
+  /** Mode `cni` only. */
+  readonly cni?: CniConfig;
   /** Mode `network` only: number of the network's subnets. */
   readonly networkNumber?: number;
 }

@@ -1,6 +1,7 @@
 import type { Host } from "../host/host.ts";
 import type { VmId } from "../vm/id.ts";
-import type { VmNetwork } from "../vm/network/vm-network.ts";
+import type { VmNamespace, VmNetwork } from "../vm/network/vm-network.ts";
+import { deleteCni } from "./cni/chain.ts";
 import { changeElements, removeTables } from "./rules/document.ts";
 import { guardTable, HOST_PORTS, hostPortElements, publishedTable } from "./rules/outside.ts";
 import { REMOVE } from "./scripts.ts";
@@ -21,11 +22,27 @@ export async function removeNetwork(host: Host, id: VmId, network: VmNetwork, bo
   const cables = interfaces.flatMap(({ uplink }) => (uplink === undefined ? [] : [uplink.inside]));
   try {
     await closeHost(host, id, network, bounds);
-    if (host.files.inspect(namespace.path) === undefined) return;
-    await runScript(host, REMOVE, [namespace.name, namespace.path, ...cables], bounds);
+    const plugins = await Promise.allSettled(leaveCniNetworks(host, id, namespace, network, bounds));
+    if (host.files.inspect(namespace.path) !== undefined)
+      await runScript(host, REMOVE, [namespace.name, namespace.path, ...cables], bounds);
+    // Plugins can be asked once more without the namespace; the namespace is not kept for want of a plugin.
+    const failed = plugins.find((each) => each.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   } catch (error) {
     throw networkFailure(error, `removing the network of ${id}`);
   }
+}
+
+function leaveCniNetworks(
+  host: Host,
+  id: VmId,
+  namespace: VmNamespace,
+  { interfaces }: VmNetwork,
+  bounds: Bounds,
+): Promise<void>[] {
+  return interfaces.flatMap(({ uplink }) =>
+    uplink?.kind === "cni" ? [deleteCni(host, { id, namespace, uplink }, bounds)] : [],
+  );
 }
 
 /** Takes back what `openHost` opened, whether it is there or not. */

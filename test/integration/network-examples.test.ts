@@ -35,7 +35,13 @@ function readFlags(words: string) {
     assert.ok("value" in parsed, word);
     return parsed.value;
   });
-  const lists = { tap: some(of("--tap")), allow: some(of("--allow")), publish: some(of("-p")), dns: some(of("--dns")) };
+  const lists = {
+    tap: some(of("--tap")),
+    cni: some(of("--cni")),
+    allow: some(of("--allow")),
+    publish: some(of("-p")),
+    dns: some(of("--dns")),
+  };
   const given = Object.fromEntries(Object.entries(lists).filter(([, list]) => list !== undefined));
   return toNetworks({ ...(nets.length === 0 ? {} : { net: nets as NetFlag[] }), ...given });
 }

@@ -18,6 +18,8 @@ export type Capability =
   | "netns"
   /** TAP devices can be made. */
   | "tap"
+  /** The usual CNI plugins, where Debian has them. */
+  | "cni-plugins"
   /** Firecracker and its jailer: see {@link realBinaries}. */
   | "real-binaries"
   /** The programs of lab/lab.sh. */
@@ -48,6 +50,7 @@ export const PROBES: Readonly<Record<Capability, Probe>> = {
   "cgroup-v2": () => (hasCgroupV2() ? undefined : "no cgroup v2 hierarchy has the controllers cpu, memory and pids"),
   netns: () => cannotRun("unshare", "--net", "true"),
   tap: () => cannotRun("unshare", "--net", "ip", "tuntap", "add", "dev", "warder-probe", "mode", "tap"),
+  "cni-plugins": () => noFile("/usr/lib/cni/bridge", "containernetworking-plugins"),
   "real-binaries": () =>
     realBinaries() === undefined ? "no firecracker and jailer here: bin/warder setup" : undefined,
   lab: noLab,

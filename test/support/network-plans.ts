@@ -48,6 +48,7 @@ export function plan(spec: NetworkSpec, hasIpv6 = true): PlannedInterface {
     spec,
     openings: spec.allow.flatMap(toOpening),
     hasIpv6,
+    ...(spec.cni === undefined ? {} : { cni: { cniVersion: "1.0.0", name: spec.cni, plugins: [{ type: "bridge" }] } }),
     ...(spec.mode === "network" ? { networkNumber: 1 } : {}),
     ...(spec.mode === "bridge"
       ? {

@@ -11,9 +11,9 @@ export const buildNetwork: Step<StartContext> = {
     if (context.plan.spec.networks === undefined || context.networkControls !== undefined) return;
     const { makeNetwork, readNetworkControls, reserveNetwork } = await import("../network.ts");
     const { machinery } = context;
-    const record = await reserveNetwork(machinery, need(context, "record"), signal);
-    context.record = record;
-    await makeNetwork(machinery, record, signal);
+    context.record = await reserveNetwork(machinery, need(context, "record"), signal);
+    context.record = await makeNetwork(machinery, context.record, signal);
+    const { record } = context;
     // Read back while the jailer works; whoever proves the jail waits for it.
     context.networkControls = readNetworkControls(machinery, record, "held", signal);
     context.networkControls.catch(() => undefined);

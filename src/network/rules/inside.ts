@@ -39,19 +39,17 @@ const FILTER = 0;
 const DESTINATION_NAT = -100;
 
 /**
- * The rules in a VM's namespace: whatever is not named here is dropped, and counted. Where other software has the way
- * out, what the guest claims to be is checked, and nothing else. Pure.
+ * The rules in a VM's namespace: whatever is not named here is dropped, and counted. What a CNI network's plugins made is
+ * joined to the guest before any of these is asked, and has rules of its own. Pure.
  */
 export function insideTables(network: VmNetwork): Table[] {
-  const ruled = network.interfaces.filter(({ policy }) => policy !== undefined);
-  return [
-    sourceTable(INSIDE_TABLE, network.interfaces),
-    ...(ruled.length === network.interfaces.length ? [policyTable(network)] : []),
-  ];
+  return [sourceTable(INSIDE_TABLE, network.interfaces), policyTable(network)];
 }
 
 function policyTable({ interfaces }: VmNetwork): Table {
-  const led = interfaces.flatMap((each, index) => (each.uplink === undefined ? [] : [{ ...each, index }]));
+  const led = interfaces.flatMap((each, index) =>
+    each.uplink === undefined || each.policy === undefined ? [] : [{ ...each, index }],
+  );
   return {
     family: "inet",
     name: INSIDE_TABLE,

@@ -90,11 +90,15 @@ describe("the rules in a VM's namespace", () => {
     assert.match(JSON.stringify(accepts), /10\.0\.0\.5.*443/);
   });
 
-  test("leave policy to whoever makes the way out", () => {
-    const tables = insideTables(networkOf(["cni=lan"]));
+  test("stay closed beside a network that plugins make, and pass nothing of that by themselves", () => {
+    const tables = insideTables(networkOf(["cni=lan", "egress"]));
+    const [source, policy] = tables;
+    assert.deepEqual(source?.chains[0]?.rules.length, 2);
+    assert.ok(policy?.chains.some(({ name }) => name === "out-1"));
+    assert.ok(!policy?.chains.some(({ name }) => name === "out-0"));
     assert.deepEqual(
       tables.map(({ family }) => family),
-      ["netdev"],
+      ["netdev", "inet"],
     );
   });
 });

@@ -29,18 +29,15 @@ export function sourceTable(name: string, interfaces: readonly VmInterface[]): T
 }
 
 function fromGuest({ name, tap, mac, ipv4, ipv6, uplink }: VmInterface): Chain {
-  // A CNI plugin's address is known once the plugin has run, and the guest's stands for it from then on.
-  const isAnyIpv4 = uplink?.kind === "cni" && ipv4 === undefined;
+  // What is a CNI network's has been carried over before this hook: what comes here has no right to.
+  const isCarriedOver = uplink?.kind === "cni";
   return {
     name: `from-${name}`,
     hook: { type: "filter", hook: "ingress", priority: FIRST, policy: "drop", device: tap },
     rules: [
       rule(different(field("ether", "saddr"), mac), countIn(SPOOFED), drop),
-      ...(ipv4 === undefined ? [] : ipv4Rules(mac, ipv4.address)),
-      ...(isAnyIpv4
-        ? [rule(equal(field("ether", "type"), "ip"), accept), rule(equal(field("ether", "type"), "arp"), accept)]
-        : []),
-      ...(ipv6 === undefined ? [] : ipv6Rules(ipv6.address)),
+      ...(ipv4 === undefined || isCarriedOver ? [] : ipv4Rules(mac, ipv4.address)),
+      ...(ipv6 === undefined || isCarriedOver ? [] : ipv6Rules(ipv6.address)),
       rule(countIn(SPOOFED), drop),
     ],
   };

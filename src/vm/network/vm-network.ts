@@ -86,6 +86,17 @@ export interface CniUplink {
   readonly network: string;
   /** The interface that the plugins make in the VM's namespace. */
   readonly inside: InterfaceName;
+  /** As it was when the VM was started: what was made by it is removed by it. */
+  readonly config: CniConfig;
+  /** What the plugins said, once they have made it. */
+  readonly result?: unknown;
+}
+
+/** A CNI network: plugins in their order, each with its own configuration. */
+export interface CniConfig {
+  readonly cniVersion: string;
+  readonly name: string;
+  readonly plugins: readonly ({ readonly type: string } & Readonly<Record<string, unknown>>)[];
 }
 
 /** What may pass. */
