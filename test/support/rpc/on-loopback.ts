@@ -9,6 +9,8 @@ import { assemble, type InMemoryOptions } from "./in-memory.ts";
 /** What a test may want to be otherwise. */
 export interface OnLoopbackOptions extends InMemoryOptions {
   readonly door?: Door;
+  /** Which door requests are taken to have come through, where that is not the one they come through. */
+  readonly takenFor?: Door["kind"];
   readonly traffic?: TrafficLimits;
   readonly maxBodyBytes?: number;
 }
@@ -26,12 +28,19 @@ export async function serveOnLoopback(context: TestContext, options: OnLoopbackO
     services,
     traffic,
     maxBodyBytes: options.maxBodyBytes ?? 1024 * 1024,
-    endpoints: { "/health": () => ({ status: 200, headers: { "content-type": "application/json" }, body: "{}" }) },
+    endpoints: {
+      "/health": () => ({ status: 200, headers: { "content-type": "application/json" }, body: "{}" }),
+      "/metrics": () => ({ status: 200, headers: { "content-type": "text/plain" }, body: "" }),
+    },
     over: new AbortController().signal,
     onDefect: (error) => void defects.push(error),
   });
   const door: Door = options.door ?? { kind: "loopback", address: "127.0.0.1", port: 0 };
-  const server = new WebServer(door, serverLimits(options.maxBodyBytes), front.handlerOf(door.kind));
+  const server = new WebServer(
+    door,
+    serverLimits(options.maxBodyBytes),
+    front.handlerOf(options.takenFor ?? door.kind),
+  );
   context.after(() => server[Symbol.asyncDispose]());
   await server.listen({ host: "127.0.0.1", port: 0 });
   const port = server.port ?? 0;
