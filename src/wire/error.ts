@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../../gen/warder/v1/error_pb.js";
-import { isWarderError, messageOf, WarderError } from "../vm/error.ts";
+import { isWarderError, messageOf, systemCodeOf, WarderError } from "../vm/error.ts";
 import { type ErrorCode, errorCodes, type WireCode } from "../vm/error-codes.ts";
 
 const codes: Readonly<Record<WireCode, Code>> = {
@@ -46,6 +46,12 @@ export function fromWireError(reason: unknown, doing: string): WarderError {
 /** What the protocol itself refuses, and what a connection breaks with. */
 function fromTransport(error: ConnectError, doing: string): WarderError {
   const facts = { doing, why: error.rawMessage, cause: error };
+  const system = systemCodeOf(error);
+  if (system === "EACCES") {
+    const cure = "Run as root, or as a member of the group that may use the daemon's socket";
+    return new WarderError("permission-denied", { ...facts, cure });
+  }
+  if (system !== undefined && unreachable.has(system)) return noDaemon(facts);
   switch (error.code) {
     case Code.Canceled:
       return new WarderError("aborted", facts);
@@ -61,15 +67,22 @@ function fromTransport(error: ConnectError, doing: string): WarderError {
       return new WarderError("too-many-requests", facts);
     case Code.Unavailable:
     case Code.Aborted:
-      return new WarderError("daemon-unreachable", {
-        ...facts,
-        cure: "See whether `warder serve` runs, and what its log says",
-      });
+      return noDaemon(facts);
     case Code.Unimplemented:
       return new WarderError("daemon-too-old", { ...facts, cure: "Use the client of the daemon's version" });
     default:
       return new WarderError("internal", facts);
   }
+}
+
+/** What a connection that can not be made, or breaks, ends with. */
+const unreachable: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "ECONNRESET", "EPIPE", "ENOTSOCK"]);
+
+function noDaemon(facts: { readonly doing: string; readonly why: string; readonly cause: unknown }): WarderError {
+  return new WarderError("daemon-unreachable", {
+    ...facts,
+    cure: "See whether `warder serve` runs, and what its log says",
+  });
 }
 
 function isErrorCode(code: string): code is ErrorCode {
