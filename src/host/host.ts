@@ -109,6 +109,8 @@ export interface Files {
    * with the first byte.
    */
   openBounded(path: string, maxBytes: number): BoundedFile;
+  /** What was lost of a bounded file so far, whoever wrote it. */
+  lossesOf(path: string): OutputLosses;
   /** Watches a directory until the signal fires: `onChange` gets the name of what changed. */
   watch(directory: string, onChange: (name: string) => void, signal: AbortSignal): void;
 }
@@ -140,13 +142,23 @@ export interface Fifos {
   close(descriptor: number): void;
 }
 
+/** What of an output was lost. */
+export interface OutputLosses {
+  /** Bytes that were let go of, as newer ones took their place, or could not be written. */
+  readonly droppedBytes: number;
+  /** How often bytes were lost that nobody could count: before anybody read them. */
+  readonly gaps: number;
+}
+
 /** A file that never grows over a limit: the newest bytes are kept, in two halves. Written a few milliseconds late. */
 export interface BoundedFile {
   /** Never throws and never waits; what can not be written shows in `error`. */
   append(chunk: Uint8Array): void;
-  /** Bytes that are not in the file any more. */
+  /** Says that before what comes next an unknown number of bytes was lost. */
+  noteGap(): void;
+  /** Bytes that are not in the file any more; those of earlier writers too, once something was written. */
   readonly droppedBytes: number;
-  /** Why nothing is written any more, such as a full disk. */
+  /** Why the last bytes were not written, such as a full disk. It is tried again with those that come. */
   readonly error: unknown;
   /** Writes what waits to be written; settles when it is. */
   flush(): Promise<void>;

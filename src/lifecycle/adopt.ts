@@ -63,9 +63,9 @@ function superviseOther(machinery: Machinery, record: VmRecord, process: Process
   const fifos = fifosOf(layout);
   const files = outputFiles(machinery, record.id);
   const drains = {
-    console: new Drain(host.fifos.read(fifos.console), files.console),
-    log: new Drain(host.fifos.read(fifos.log), files.log),
-    metrics: new Drain(host.fifos.read(fifos.metrics), files.metrics),
+    console: new Drain(host.fifos.read(fifos.console), files.console, { wasUnread: true }),
+    log: new Drain(host.fifos.read(fifos.log), files.log, { wasUnread: true }),
+    metrics: new Drain(host.fifos.read(fifos.metrics), files.metrics, { wasUnread: true }),
   };
   const watch = new AbortController();
   const ended = endOfOther(host, { process, layout }, drains.console.ended, watch.signal).catch((error: unknown) => {

@@ -12,6 +12,10 @@ class Kept implements BoundedFile {
   append(chunk: Uint8Array): void {
     this.text += Buffer.from(chunk).toString();
   }
+  gaps = 0;
+  noteGap(): void {
+    this.gaps++;
+  }
   flush(): Promise<void> {
     return Promise.resolve();
   }
@@ -21,10 +25,10 @@ class Kept implements BoundedFile {
   }
 }
 
-function open(listener?: (chunk: Uint8Array) => void) {
-  const source = new PassThrough();
+function open(listener?: (chunk: Uint8Array) => void, wasUnread = false) {
+  const source = new PassThrough({ highWaterMark: 128 * 1024 });
   const file = new Kept();
-  return { source, file, drain: new Drain(source, file, listener) };
+  return { source, file, drain: new Drain(source, file, { listener, wasUnread }) };
 }
 
 describe("a drain", () => {
@@ -72,5 +76,19 @@ describe("a drain", () => {
     source.end("de");
     await drain.ended;
     assert.deepEqual(heard, [3]);
+  });
+  test("says that something was lost before where the FIFO was full when it was taken over", async () => {
+    for (const [bytes, wasUnread, gaps] of [
+      [65_536, true, 1],
+      [1_000, true, 0],
+      [65_536, false, 0],
+    ] as const) {
+      const { source, file, drain } = open(undefined, wasUnread);
+      source.write(Buffer.alloc(bytes));
+      await drain.firstByte;
+      source.end(Buffer.alloc(65_536));
+      await drain.ended;
+      assert.deepEqual([bytes, file.gaps, file.text.length], [bytes, gaps, bytes + 65_536]);
+    }
   });
 });

@@ -4,7 +4,20 @@ import type { BoundedFile } from "../host/host.ts";
 /** How much of the newest output is kept in memory, for error messages and exit causes. */
 const TAIL_BYTES = 8 * 1024;
 
+/**
+ * A FIFO holds 64 KiB, in pages of which the last may not be full: one that is found with so much in it was full before,
+ * and its writer has dropped what came then.
+ */
+const FULL_BYTES = 60 * 1024;
+
 type Listener = (chunk: Uint8Array) => void;
+
+/** How a FIFO is read. */
+export interface DrainOptions {
+  readonly listener?: Listener | undefined;
+  /** Nobody may have read it for a while: bytes may have been lost meanwhile. */
+  readonly wasUnread?: boolean;
+}
 
 /**
  * Reads one FIFO of a VM until its last writer is gone: into a bounded file, to whoever listens, and into a short tail
@@ -20,9 +33,10 @@ export class Drain {
   readonly #listeners = new Set<Listener>();
   #tail: Buffer = Buffer.alloc(0);
 
-  constructor(source: Readable, file: BoundedFile, listener?: Listener) {
+  constructor(source: Readable, file: BoundedFile, { listener, wasUnread = false }: DrainOptions = {}) {
     this.#source = source;
     this.#file = file;
+    if (wasUnread) source.once("data", (chunk: Buffer) => this.#lookForGap(chunk));
     if (listener !== undefined) this.#listeners.add(listener);
     const first = Promise.withResolvers<void>();
     const ended = Promise.withResolvers<void>();
@@ -73,6 +87,11 @@ export class Drain {
   detach(): Promise<void> {
     this.#source.destroy();
     return this.ended;
+  }
+
+  /** What was in it before anybody read comes as the first chunk. */
+  #lookForGap(chunk: Buffer): void {
+    if (chunk.length >= FULL_BYTES) this.#file.noteGap();
   }
 
   #take(chunk: Buffer): void {

@@ -1,5 +1,6 @@
 import type { BoundedFile, Host } from "../host/host.ts";
 import type { VmId } from "../vm/id.ts";
+import type { OutputViews } from "../vm/output.ts";
 import { type HostPath, toHostPath } from "../vm/path.ts";
 import type { LifecycleSettings, Machinery } from "./machinery.ts";
 
@@ -25,6 +26,15 @@ export function outputFiles(machinery: Machinery, id: VmId): Record<"console" | 
     console: host.files.openBounded(paths.console, settings.consoleLimitBytes),
     log: host.files.openBounded(paths.log, settings.logLimitBytes),
     metrics: host.files.openBounded(paths.metrics, METRICS_LIMIT_BYTES),
+  };
+}
+
+/** What is kept of a VM's output, and what was lost of it. */
+export function viewOutput({ host, settings }: Pick<Machinery, "host" | "settings">, id: VmId): OutputViews {
+  const paths = outputPaths(settings, id);
+  return {
+    console: { limitBytes: settings.consoleLimitBytes, ...host.files.lossesOf(paths.console) },
+    log: { limitBytes: settings.logLimitBytes, ...host.files.lossesOf(paths.log) },
   };
 }
 

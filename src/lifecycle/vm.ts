@@ -9,7 +9,7 @@ import type { VmState } from "../vm/state.ts";
 import { toView, type VmView } from "../vm/view.ts";
 import type { Drivers } from "./drivers.ts";
 import type { Machinery } from "./machinery.ts";
-import { outputPaths } from "./output-files.ts";
+import { outputPaths, viewOutput } from "./output-files.ts";
 import { gapFound, proveOnceMore } from "./prove-again.ts";
 import { describeDevice, type LimitedDevice, parseRateLimit } from "./rate-limits.ts";
 import { setRateLimit } from "./set-rate-limit.ts";
@@ -77,7 +77,7 @@ export class Vm implements AsyncDisposable {
 
   /** What `warder inspect` shows. */
   inspect(): VmView {
-    return toView(this.record);
+    return toView(this.record, viewOutput(this.#machinery, this.id));
   }
 
   /** What the guest is served of itself. */

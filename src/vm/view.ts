@@ -3,6 +3,7 @@ import type { VmExit } from "./exit.ts";
 import type { IsolationReport } from "./isolation.ts";
 import type { Limits } from "./limits.ts";
 import { type NetworkView, toNetworkView } from "./network/view.ts";
+import type { OutputViews } from "./output.ts";
 import type { VmRecord } from "./record.ts";
 import type { VmState } from "./state.ts";
 
@@ -37,6 +38,8 @@ export interface VmView {
   readonly cgroup: { readonly version: 1 | 2; readonly directories: Readonly<Record<string, string>> } | null;
   /** Of a VM with networks, from its first run on: its namespace and interfaces. */
   readonly network?: { readonly namespace: string | null; readonly interfaces: readonly NetworkView[] };
+  /** What is kept of its output, and what was lost. A daemon does not tell. */
+  readonly output?: OutputViews;
   /** RFC 3339, in UTC. */
   readonly createdAt: string;
   readonly generation: number;
@@ -46,8 +49,8 @@ export interface VmView {
   readonly labels?: Labels;
 }
 
-/** The view of a record. */
-export function toView(record: VmRecord): VmView {
+/** The view of a record, and of the VM's output where that is to be shown. */
+export function toView(record: VmRecord, output?: OutputViews): VmView {
   const { layout, spec, cgroup, network } = record;
   const isOver = record.exit !== undefined;
   return {
@@ -69,6 +72,7 @@ export function toView(record: VmRecord): VmView {
     ...(network === undefined
       ? {}
       : { network: { namespace: network.namespace?.path ?? null, interfaces: toNetworkView(network) } }),
+    ...(output === undefined ? {} : { output }),
     createdAt: new Date(record.createdAt).toISOString(),
     generation: record.generation,
     ...(spec.tenant === undefined ? {} : { tenant: spec.tenant }),

@@ -71,3 +71,15 @@ test("with cgroup v2 there is one directory", () => {
   const cgroup = { version: 2, directories: { memory: "/cg/jailer/vm-1" } } as unknown as VmView["cgroup"];
   assert.equal(shown({ ...running, cgroup }).cgroup, "v2, /cg/jailer/vm-1");
 });
+
+test("what was lost of its output is told, and that nobody knows how much more", () => {
+  const output = (droppedBytes: number, gaps: number) => ({ limitBytes: 4 * 1024 * 1024, droppedBytes, gaps });
+  const facts = (console: ReturnType<typeof output>) => shown({ ...running, output: { console, log: output(0, 0) } });
+  assert.equal(facts(output(0, 0)).console, undefined);
+  assert.equal(facts(output(2048, 0)).console, "the newest 4 MiB are kept, 2 KiB were dropped");
+  assert.match(
+    facts(output(0, 1)).console ?? "",
+    /0 B were dropped, and once an unknown amount while no manager read it$/,
+  );
+  assert.match(facts(output(0, 3)).console ?? "", /3 times an unknown amount/);
+});

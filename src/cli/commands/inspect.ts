@@ -1,4 +1,5 @@
 import type { NetworkView } from "../../vm/network/view.ts";
+import type { OutputView } from "../../vm/output.ts";
 import { isLive } from "../../vm/state.ts";
 import type { VmView } from "../../vm/view.ts";
 import { type CommonRequest, defineCommand } from "../command.ts";
@@ -62,6 +63,8 @@ function facts(view: VmView): string[][] {
     ["socket", isLive(view.state) ? jail.socket : undefined],
     ["cgroup", cgroup === null || !isLive(view.state) ? undefined : describeCgroup(cgroup)],
     ["limits", describeLimits(limits)],
+    ["console", describeLosses(view.output?.console)],
+    ["log", describeLosses(view.output?.log)],
     ...(view.network?.interfaces ?? []).map((each) => [each.name, describeInterface(each)] as const),
   ];
   return rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, harmless(value)]]));
@@ -77,6 +80,14 @@ function describeInterface({ mode, mac, ipv4, ipv6, bridge, network, published }
 function describeCgroup({ version, directories }: NonNullable<VmView["cgroup"]>): string {
   const [first = "none"] = Object.values(directories);
   return `v${version}, ${version === 2 ? first : `${Object.keys(directories).join(", ")}: ${first}`}`;
+}
+
+/** Nothing where nothing was lost. */
+function describeLosses(output: OutputView | undefined): string | undefined {
+  if (output === undefined || (output.droppedBytes === 0 && output.gaps === 0)) return undefined;
+  const kept = `the newest ${formatBytes(output.limitBytes)} are kept, ${formatBytes(output.droppedBytes)} were dropped`;
+  const times = output.gaps === 1 ? "once" : `${output.gaps} times`;
+  return output.gaps === 0 ? kept : `${kept}, and ${times} an unknown amount while no manager read it`;
 }
 
 function describeLimits(limits: VmView["limits"]): string {

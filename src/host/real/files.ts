@@ -2,8 +2,8 @@ import * as fs from "node:fs";
 import { open, rmdir } from "node:fs/promises";
 import { systemCodeOf, WarderError } from "../../vm/error.ts";
 import { type HostPath, toHostPath } from "../../vm/path.ts";
-import type { FileFacts, FileReader, Files, Ownership } from "../host.ts";
-import { RotatingFile } from "./bounded-file.ts";
+import type { FileFacts, FileReader, Files, OutputLosses, Ownership } from "../host.ts";
+import { lossesPath, parseLosses, RotatingFile } from "./bounded-file.ts";
 import { copyFile } from "./copy.ts";
 import { removeTree } from "./remove-tree.ts";
 
@@ -39,6 +39,7 @@ export const realFiles: Files = {
     return bavail * bsize;
   },
   openBounded: (path, maxBytes) => new RotatingFile(path, maxBytes),
+  lossesOf,
   watch(directory, onChange, signal) {
     const watcher = fs.watch(directory, { persistent: false, signal });
     watcher.on("change", (_event, name) => onChange(String(name)));
@@ -116,6 +117,12 @@ function readUntilFull(descriptor: number, buffer: Buffer): number {
     total += count;
   }
   return total;
+}
+
+function lossesOf(path: string): OutputLosses {
+  const counted = lossesPath(path);
+  const isThere = fs.lstatSync(counted, { throwIfNoEntry: false })?.isFile() === true;
+  return parseLosses(isThere ? readBounded(counted, 64, O_NOFOLLOW, (bytes) => bytes.toString("latin1")) : "");
 }
 
 function openReader(path: string): FileReader {

@@ -91,7 +91,7 @@ function openDrains(context: StartContext): NonNullable<StartContext["drains"]> 
   const { console, log, metrics } = need(context, "launch");
   const files = outputFiles(context.machinery, context.plan.id);
   return {
-    console: new Drain(console, files.console, context.onConsole),
+    console: new Drain(console, files.console, { listener: context.onConsole }),
     log: new Drain(log, files.log),
     metrics: new Drain(metrics, files.metrics),
   };
