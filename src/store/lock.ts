@@ -27,7 +27,8 @@ export class ExclusiveLock implements Disposable {
     let database: DatabaseSync | undefined;
     try {
       database = new DatabaseSync(path, { timeout: waitMs });
-      database.exec("BEGIN EXCLUSIVE");
+      // Nothing is ever written, so a full disk is no hindrance.
+      database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
       return new ExclusiveLock(database);
     } catch (cause) {
       database?.close();
