@@ -23,6 +23,24 @@ export const commandList: readonly ListedCommand[] = [
     load: async () => (await import("./commands/run.ts")).runCommand,
   },
   {
+    name: "create",
+    summary: "write a VM down, to be started later",
+    group: one,
+    load: async () => (await import("./commands/create.ts")).createCommand,
+  },
+  {
+    name: "start",
+    summary: "start VMs that were created or have ended, in the background",
+    group: one,
+    load: async () => (await import("./commands/start.ts")).startCommand,
+  },
+  {
+    name: "reboot",
+    summary: "end VMs in order, and start them again",
+    group: one,
+    load: async () => (await import("./commands/reboot.ts")).rebootCommand,
+  },
+  {
     name: "stop",
     summary: "end VMs in order, by force where that does not help",
     group: one,
@@ -76,6 +94,12 @@ export const commandList: readonly ListedCommand[] = [
     summary: "the console of a VM, or Firecracker's log; of dead ones too",
     group: look,
     load: async () => (await import("./commands/logs.ts")).logsCommand,
+  },
+  {
+    name: "watch",
+    summary: "the changes of VMs' states as they come, or from a point on",
+    group: look,
+    load: async () => (await import("./commands/watch.ts")).watchCommand,
   },
   {
     name: "stats",

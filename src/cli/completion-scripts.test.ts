@@ -27,7 +27,7 @@ function offered(script: string, ...words: readonly string[]): string[] {
 describe("bash", bash, () => {
   test("completes commands, flags of the command, and ids of VMs", async () => {
     const { stdout: script } = await warder("completion", "bash");
-    assert.deepEqual(offered(script, "r"), ["run", "resume", "rm"]);
+    assert.deepEqual(offered(script, "r"), ["run", "reboot", "resume", "rm"]);
     assert.deepEqual(offered(script, "run", "--mem"), ["--memory", "--memory-nodes", "--memory-limit"]);
     assert.deepEqual(offered(script, "--json", "stop", "vm"), ["vm-1", "vm-2"]);
     assert.deepEqual(offered(script, "run", "vm"), []);

@@ -1,6 +1,6 @@
 import type { Vm } from "../lifecycle/vm.ts";
 import type { Warder } from "../lifecycle/warder.ts";
-import { WarderError } from "../vm/error.ts";
+import { isWarderError, WarderError } from "../vm/error.ts";
 import type { CommonRequest } from "./command.ts";
 import { explain, statusOf } from "./explain.ts";
 import { openWarder } from "./open.ts";
@@ -27,6 +27,8 @@ export interface Deed {
 export interface Task {
   readonly doing: string;
   readonly act: (vm: Vm, warder: Warder) => Promise<Deed>;
+  /** What came of a VM that is not there, where that is no failure. */
+  readonly actWithout?: (id: string, warder: Warder) => Deed | undefined;
 }
 
 /**
@@ -35,10 +37,22 @@ export interface Task {
  *
  * @returns The exit status: of the first failure, or 0.
  */
-export async function eachVm(request: EachVmRequest, terminal: Terminal, { doing, act }: Task): Promise<number> {
+export async function eachVm(
+  request: EachVmRequest,
+  terminal: Terminal,
+  { doing, act, actWithout }: Task,
+): Promise<number> {
   await using warder = await openWarder(request, terminal);
   using progress = new Progress(terminal, `${doing} ${request.ids.join(", ")}`);
-  const attempt = async (id: string) => act(warder.get(id), warder);
+  const attempt = async (id: string): Promise<Deed> => {
+    try {
+      return await act(warder.get(id), warder);
+    } catch (error) {
+      const deed = isWarderError(error) && error.code === "vm-not-found" ? actWithout?.(id, warder) : undefined;
+      if (deed === undefined) throw error;
+      return deed;
+    }
+  };
   const work = request.ids.map((id) => ({ id, done: attempt(id) }));
   // Each failure is told in its turn below, however early it comes.
   for (const { done } of work) done.catch(() => undefined);

@@ -4,11 +4,18 @@ import { type ErrorCode, errorCodes } from "../vm/error-codes.ts";
 import type { VmSpecInput } from "../vm/spec.ts";
 import type { VmView } from "../vm/view.ts";
 
-/** What `run --detach` hands to the monitor on its standard input, as JSON. */
+/** What the monitor begins with: a new VM, a start of one that is there, or one that runs, or is to be started again. */
+export type MonitorJob =
+  | { readonly kind: "run"; readonly spec: VmSpecInput; readonly idempotencyKey?: string }
+  | { readonly kind: "start"; readonly id: string; readonly idempotencyKey?: string }
+  | { readonly kind: "look-after"; readonly id: string };
+
+/** What a command hands to the monitor on its standard input, as JSON. */
 export interface MonitorTask {
-  readonly spec: VmSpecInput;
+  readonly job: MonitorJob;
   /** Every setting: the monitor has no environment. */
   readonly overrides: ConfigOverrides;
+  /** Forget the VM when it has ended. */
   readonly forget: boolean;
 }
 

@@ -1,5 +1,7 @@
 import type { Warder, WarderOptions } from "../lifecycle/warder.ts";
 import type { CommonRequest } from "./command.ts";
+import { formatDetails } from "./format-details.ts";
+import { reviveMonitors } from "./revive.ts";
 import { harmless, paint, printNote, type Terminal } from "./terminal.ts";
 
 /** What hears what happens. */
@@ -19,7 +21,9 @@ export async function openWarder(
 ): Promise<Warder> {
   const { Warder } = await import("../lifecycle/warder.ts");
   const reporter = await terminalReporter(terminal, overrides);
-  return Warder.open({ role: "visitor", prepareStarts: false, ...overrides, reporter, ...options });
+  const warder = await Warder.open({ role: "visitor", prepareStarts: false, ...overrides, reporter, ...options });
+  if (options.reconcile !== false) await reviveMonitors(warder, { overrides });
+  return warder;
 }
 
 /** Warnings go to standard error; so do notes, where they were asked for. */
@@ -39,12 +43,4 @@ async function terminalReporter(terminal: Terminal, overrides: CommonRequest["ov
       if (level === "info" || level === "debug") say("dim", "note", message, details);
     },
   };
-}
-
-/** ` (vm_id=vm-1, gaps=["…"])` */
-export function formatDetails(details: Readonly<Record<string, unknown>>): string {
-  const shown = Object.entries(details).map(([name, value]) => {
-    return `${name}=${harmless(typeof value === "string" ? value : JSON.stringify(value))}`;
-  });
-  return shown.length === 0 ? "" : ` (${shown.join(", ")})`;
 }

@@ -3,6 +3,7 @@ import { grouped, list, toggle, value } from "./flags.ts";
 import { io } from "./io-flag.ts";
 import { net } from "./net-flags.ts";
 import { driveLimit, vsockLimits, vsockPort } from "./rate-flags.ts";
+import { restart } from "./restart-flag.ts";
 
 /** The flags of `warder run`. */
 export const runFlags = {
@@ -93,6 +94,12 @@ export const runFlags = {
       secondsWithin(0.1, 600),
       "most time until it runs and is proven (default 30)",
     ),
+    restart: value(
+      "--restart <policy[:most]>",
+      restart,
+      "start it again when it has ended: never (default), on-failure[:5], always; stop and kill end it",
+    ),
+    idempotencyKey: value("--idempotency-key <key>", text, "of a call that may be repeated: it makes one VM only"),
     rm: toggle("--rm", "forget it, with its output, when it has ended"),
     proof: toggle("--proof", "print each control, wanted beside found"),
     quiet: toggle("-q, --quiet", "print the console and errors only"),

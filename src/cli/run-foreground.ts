@@ -43,6 +43,7 @@ async function start(
   try {
     return await warder.run(withHostSocket(request.spec, warder.machinery.settings.stateDir), {
       signal,
+      ...(request.idempotencyKey === undefined ? {} : { idempotencyKey: request.idempotencyKey }),
       onStep({ step }) {
         isLaunched ||= step === "launch";
         progress.update(`${what} (after ${step})`);

@@ -36,7 +36,7 @@ export function tellEnd(view: VmView, wishes: Wishes, terminal: Terminal, consol
     printLine(terminal);
   }
   const tone = exit.cause === "guest-ended" || exit.cause === "stopped" ? "good" : "bad";
-  const ran = formatDuration(exit.at - Date.parse(view.createdAt));
+  const ran = formatDuration(exit.at - Date.parse(view.startedAt ?? view.createdAt));
   printNote(terminal, `${view.id} ended after ${ran}: ${paint(terminal.stderr, tone, formatExit(exit))}`);
   if (tone === "bad") for (const line of exit.evidence) printNote(terminal, `  ${harmless(line)}`);
   if (console.droppedBytes > 0) {

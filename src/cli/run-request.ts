@@ -9,6 +9,7 @@ import { readJsonFile } from "./small-file.ts";
 /** `warder run`, parsed. */
 export interface RunRequest extends CommonRequest {
   readonly spec: VmSpecInput;
+  readonly idempotencyKey?: string;
   readonly detach: boolean;
   /** Forget the VM when it has ended. */
   readonly forget: boolean;
@@ -30,6 +31,7 @@ export async function parseRun({ flags, common, refuse }: CommandInput<typeof ru
   return {
     ...common,
     spec,
+    ...(flags.idempotencyKey === undefined ? {} : { idempotencyKey: flags.idempotencyKey }),
     detach: flags.detach === true,
     forget: flags.rm === true,
     proof: flags.proof === true || flags.probe === true,
@@ -99,7 +101,7 @@ async function resolveDevices(
 }
 
 /** An error of a start, its fields by their flags. */
-export function inFlagNames(error: unknown, { spec }: RunRequest): unknown {
+export function inFlagNames(error: unknown, { spec }: Pick<RunRequest, "spec">): unknown {
   const isAboutInput = isWarderError(error) && /^(invalid-argument|asset-)/.test(error.code);
   if (!isAboutInput || error.fields.length === 0) return error;
   const hasRootfs = spec.drives?.[0]?.root === true;

@@ -60,6 +60,7 @@ export function toSpecInput(flags: RunFlagValues): VmSpecInput {
     netns: flags.netns,
     newPidNamespace: flags.newPidNs === true,
     apiSocket: flags.apiSock,
+    restart: flags.restart,
     startTimeoutMs: flags.timeout,
   };
   return dropUndefined(input);

@@ -9,6 +9,7 @@ import { guardedEnd } from "./end-guard.ts";
 import { sightVm } from "./identity.ts";
 import type { Machinery } from "./machinery.ts";
 import { outputFiles } from "./output-files.ts";
+import { asOwner, isOwn } from "./owner.ts";
 import { endOfOther } from "./process-end.ts";
 import { keptProof } from "./prove-again.ts";
 import { Supervision } from "./supervision.ts";
@@ -53,8 +54,8 @@ function restoreNetworkOf(machinery: Machinery, record: VmRecord): void {
 
 function takeOwnership({ host, store }: Machinery, { id }: VmRecord): VmRecord | undefined {
   const isFree = (current: VmRecord) => isLive(current.state) && !hasLivingOwner({ host }, current);
-  const owned = store.update(id, (current) => (isFree(current) ? { ...current, owner: host.processes.self } : current));
-  return owned.owner?.pid === host.processes.self.pid ? owned : undefined;
+  const owned = store.update(id, (current) => (isFree(current) ? { ...current, owner: asOwner(host) } : current));
+  return isOwn({ host }, owned) ? owned : undefined;
 }
 
 function superviseOther(machinery: Machinery, record: VmRecord, process: ProcessIdentity): Supervision {

@@ -2,14 +2,9 @@ import type { VmId } from "../vm/id.ts";
 import { type VmRecord, withoutOwner } from "../vm/record.ts";
 import { hasLivingOwner } from "./adopt.ts";
 import type { Machinery } from "./machinery.ts";
+import { asOwner, isOwn } from "./owner.ts";
 
 type Owned = Pick<Machinery, "host" | "store">;
-
-/** Whether the record's owner is this very process. */
-export function isOwn({ host }: Pick<Machinery, "host">, { owner }: VmRecord): boolean {
-  const { pid, startTicks, bootId } = host.processes.self;
-  return owner?.pid === pid && owner.startTicks === startTicks && owner.bootId === bootId;
-}
 
 /**
  * Makes this process the owner of a VM that no living process owns: nobody starts or removes it meanwhile, in this process
@@ -24,7 +19,7 @@ export function claimVm(
   return store.transaction(() => {
     const record = store.get(id);
     if (record === undefined || hasLivingOwner(machinery, record) || !isAsWanted(record)) return undefined;
-    return store.update(id, (current) => ({ ...current, owner: host.processes.self }));
+    return store.update(id, (current) => ({ ...current, owner: asOwner(host) }));
   });
 }
 

@@ -7,6 +7,7 @@ import type { VmRecord } from "../vm/record.ts";
 import type { ShutdownLadder, ShutdownOutcome } from "../vm/shutdown.ts";
 import type { VmState } from "../vm/state.ts";
 import { toView, type VmView } from "../vm/view.ts";
+import { hasLivingOwner } from "./adopt.ts";
 import type { Drivers } from "./drivers.ts";
 import type { Machinery } from "./machinery.ts";
 import { outputPaths, viewOutput } from "./output-files.ts";
@@ -73,6 +74,11 @@ export class Vm implements AsyncDisposable {
 
   get state(): VmState {
     return this.record.state;
+  }
+
+  /** Whether a process that lives looks after the VM, or does something with it at this moment. */
+  get isLookedAfter(): boolean {
+    return hasLivingOwner(this.#machinery, this.record);
   }
 
   /** What `warder inspect` shows. */

@@ -12,7 +12,7 @@ import { Drivers } from "./drivers.ts";
 import { hostOperations } from "./host-operations.ts";
 import { findMade, type Idempotency, MadeMeanwhile, toIdempotency } from "./idempotency.ts";
 import type { Machinery } from "./machinery.ts";
-import type { Role } from "./manager-lock.ts";
+import { type Role, whoManages } from "./manager-lock.ts";
 import { closeMachinery, openMachinery, type Reporter } from "./open.ts";
 import { reconcile } from "./reconcile.ts";
 import type { StartOptions } from "./start.ts";
@@ -143,6 +143,17 @@ export class Warder implements AsyncDisposable {
     const vm = this.#vm(parseId(id));
     void vm.record;
     return vm;
+  }
+
+  /** Whether a process that lives is the manager of the state directory, and looks after every VM in it. */
+  get isManaged(): boolean {
+    const { host, settings } = this.#machinery;
+    return whoManages(host, settings.stateDir) !== undefined;
+  }
+
+  /** Whether a VM of this id was there and was removed, as far as the changes that are kept tell. */
+  hasRemoved(id: string): boolean {
+    return this.#machinery.store.changes.hasRemoved(parseId(id));
   }
 
   /** All VMs, oldest first. `all`: those that have ended too. */

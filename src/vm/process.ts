@@ -8,6 +8,12 @@ export interface ProcessIdentity {
   readonly bootId: string;
 }
 
+/** Who looks after a VM: a manager in a process. */
+export interface OwnerIdentity extends ProcessIdentity {
+  /** Which one, where the process has several. */
+  readonly manager?: number;
+}
+
 /** How a process ended. Exactly one of the two is set; both are `null` where the status could not be collected. */
 export interface ProcessExit {
   readonly code: number | null;

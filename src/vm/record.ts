@@ -3,7 +3,7 @@ import type { VmId } from "./id.ts";
 import type { IsolationReport } from "./isolation.ts";
 import type { VmNetwork } from "./network/vm-network.ts";
 import type { HostPath, JailPath } from "./path.ts";
-import type { ProcessIdentity } from "./process.ts";
+import type { OwnerIdentity, ProcessIdentity } from "./process.ts";
 import type { RestartProgress } from "./restart.ts";
 import type { ShutdownMethod } from "./shutdown.ts";
 import type { VmSpec } from "./spec.ts";
@@ -91,7 +91,7 @@ export interface VmRecord {
   /** The process with the recorded pid and start time is not the VM's all the same: why, and when that was found. */
   readonly stranger?: { readonly why: string; readonly at: number };
   /** The manager process that supervises the VM; absent once it has let go. */
-  readonly owner?: ProcessIdentity;
+  readonly owner?: OwnerIdentity;
   readonly isolation?: IsolationReport;
   /** Milliseconds of each step of the start, and `total`. */
   readonly timings: Readonly<Record<string, number>>;

@@ -4,8 +4,9 @@ import type { IsolationReport } from "./isolation.ts";
 import type { Limits } from "./limits.ts";
 import { type NetworkView, toNetworkView } from "./network/view.ts";
 import type { OutputViews } from "./output.ts";
-import type { VmRecord } from "./record.ts";
-import type { VmState } from "./state.ts";
+import type { PastRun, VmRecord } from "./record.ts";
+import type { RestartPolicy } from "./restart.ts";
+import { isLive, type VmState } from "./state.ts";
 
 /** What `inspect` shows of a VM, and the last document of `run --json`. Members are only ever added. */
 export interface VmView {
@@ -29,6 +30,14 @@ export interface VmView {
   readonly timings: Readonly<Record<string, number>>;
   /** There once the VM has ended. */
   readonly exit?: VmExit;
+  /** Which run of the VM this is: 1 for the first, 0 before it. A daemon of an earlier release does not tell. */
+  readonly incarnation?: number;
+  /** When this run began, its isolation proven: RFC 3339, in UTC. */
+  readonly startedAt?: string;
+  /** How earlier runs ended, oldest first; the newest ten. */
+  readonly history?: readonly PastRun[];
+  /** Its restart policy, and where it stands with it. */
+  readonly restart?: RestartView;
   /** Of a VM with a vsock: its context id in the guest. */
   readonly vsock?: { readonly cid: number };
   readonly vcpus: number;
@@ -49,20 +58,32 @@ export interface VmView {
   readonly labels?: Labels;
 }
 
+/** A restart policy at work. */
+export interface RestartView extends RestartPolicy {
+  /** Restarts in a row so far. */
+  readonly retries: number;
+  /** When the next one is due, while it is waited for: RFC 3339, in UTC. */
+  readonly nextAt?: string;
+}
+
 /** The view of a record, and of the VM's output where that is to be shown. */
 export function toView(record: VmRecord, output?: OutputViews): VmView {
   const { layout, spec, cgroup, network } = record;
-  const isOver = record.exit !== undefined;
+  const isThere = isLive(record.state);
   return {
     id: record.id,
     state: record.state,
-    pid: isOver ? null : (record.process?.pid ?? null),
+    pid: isThere ? (record.process?.pid ?? null) : null,
     jailed: record.jailed,
     jail: { id: record.id, root: layout.root, socket: layout.socket, uid: record.uid, gid: record.gid },
     limits: spec.limits,
     isolation: record.isolation ?? null,
     timings: record.timings,
     ...(record.exit === undefined ? {} : { exit: record.exit }),
+    incarnation: record.incarnation,
+    ...(record.startedAt === undefined ? {} : { startedAt: toTime(record.startedAt) }),
+    history: record.history,
+    restart: toRestart(record),
     ...(record.vsock === undefined ? {} : { vsock: record.vsock }),
     vcpus: spec.vcpus,
     memoryMib: spec.memoryMib,
@@ -73,9 +94,18 @@ export function toView(record: VmRecord, output?: OutputViews): VmView {
       ? {}
       : { network: { namespace: network.namespace?.path ?? null, interfaces: toNetworkView(network) } }),
     ...(output === undefined ? {} : { output }),
-    createdAt: new Date(record.createdAt).toISOString(),
+    createdAt: toTime(record.createdAt),
     generation: record.generation,
     ...(spec.tenant === undefined ? {} : { tenant: spec.tenant }),
     ...(spec.labels === undefined ? {} : { labels: spec.labels }),
   };
+}
+
+function toRestart({ spec, restart }: VmRecord): RestartView {
+  const { retries = 0, nextAt } = restart ?? {};
+  return { ...spec.restart, retries, ...(nextAt === undefined ? {} : { nextAt: toTime(nextAt) }) };
+}
+
+function toTime(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
 }

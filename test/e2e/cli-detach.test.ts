@@ -81,7 +81,9 @@ describe("a VM in the background", real, () => {
     assert.match((await cli.run("logs", id)).stdout, /tick/);
     assert.equal((await cli.run("stop", id)).stdout, `${id} had ended already\n`);
     assert.deepEqual(await cli.json("rm", id), { id, removed: true });
-    for (const command of ["inspect", "logs", "stop", "rm"]) assert.equal((await cli.run(command, id)).status, 4);
+    for (const command of ["inspect", "logs", "stop", "start"]) assert.equal((await cli.run(command, id)).status, 4);
+    assert.deepEqual(await cli.json("rm", id), { id, removed: true });
+    assert.equal((await cli.run("rm", cli.id("never"))).status, 4);
   });
 
   test("several are led at once, and one that fails keeps none of the others", async () => {

@@ -54,6 +54,10 @@ function facts(view: VmView): string[][] {
     ...(exit?.evidence ?? []).map((line) => ["evidence", line] as const),
     ["pid", view.pid === null ? undefined : String(view.pid)],
     ["created", view.createdAt],
+    ["started", view.startedAt],
+    ["run", view.incarnation === undefined ? undefined : String(view.incarnation)],
+    ...(view.history ?? []).map(({ incarnation, exit }) => [`run ${incarnation}`, formatExit(exit)] as const),
+    ["restart", view.restart === undefined ? undefined : describeRestart(view.restart)],
     ["kernel", view.kernel],
     ["vcpus", String(view.vcpus)],
     ["memory", formatMib(view.memoryMib)],
@@ -74,6 +78,12 @@ function describeInterface({ mode, mac, ipv4, ipv6, bridge, network, published }
   const where = network ?? bridge;
   const addresses = [ipv4, ipv6].filter((address) => address !== null);
   return [`${mode}${where === undefined ? "" : ` ${where}`}`, ...addresses, mac, ...published].join(", ");
+}
+
+function describeRestart({ policy, maxRetries, retries, nextAt }: NonNullable<VmView["restart"]>): string {
+  const most = maxRetries === undefined ? "" : ` of ${maxRetries}`;
+  const next = nextAt === undefined ? "" : `, the next one at ${nextAt}`;
+  return policy === "never" && nextAt === undefined ? policy : `${policy}, ${retries}${most} in a row${next}`;
 }
 
 /** With v1 one directory for each controller, which differ in one part only. */

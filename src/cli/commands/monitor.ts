@@ -8,7 +8,7 @@ import { type CommonRequest, defineCommand } from "../command.ts";
 import { statusOf } from "../explain.ts";
 import type { Interruption } from "../interruption.ts";
 import { type JournalFile, MonitorJournal } from "../monitor-journal.ts";
-import { type MonitorAnswer, type MonitorTask, toErrorDocument } from "../monitor-task.ts";
+import { type MonitorAnswer, type MonitorJob, type MonitorTask, toErrorDocument } from "../monitor-task.ts";
 import { printJson, type Terminal } from "../terminal.ts";
 
 const JOURNAL_LIMIT_BYTES = 64 * 1024;
@@ -22,8 +22,9 @@ export const monitorCommand = defineCommand({
 });
 
 /**
- * Starts the VM that its input describes, says so, and looks after it until it has ended. What a signal tells it is to
- * let go: a start is taken back then, and a VM that runs goes on, for the next manager to adopt.
+ * Starts the VM that its input describes or names, says so, and looks after it until it has ended, and through its
+ * restarts. What a signal tells it is to let go: a start is taken back then, and a VM that runs goes on, for the next
+ * manager to adopt.
  */
 export async function monitor(
   input: Readable,
@@ -36,9 +37,11 @@ export async function monitor(
     const task = JSON.parse(await text(input)) as MonitorTask;
     await using warder = await Warder.open({ role: "visitor", ...task.overrides, reporter: journal });
     warder.machinery.host.processes.closeInherited();
-    const vm = await warder.run(task.spec, { signal });
+    const vm = await begin(warder, task.job, signal);
     answer({ view: vm.inspect(), warnings: journal.takeWarnings() });
     journal.writeTo(openJournal(warder, vm));
+    // Where another process has the VM in hands, or it has ended already, nothing is left to do here.
+    if (vm.isLookedAfter && !vm.lookAfter()) return 0;
     await lookAfter(vm, task, signal);
     return 0;
   } catch (error) {
@@ -46,6 +49,15 @@ export async function monitor(
     else answer({ error: toErrorDocument(error), warnings: journal.takeWarnings() });
     return statusOf(error);
   }
+}
+
+async function begin(warder: Warder, job: MonitorJob, signal: AbortSignal): Promise<Vm> {
+  const retry = "idempotencyKey" in job ? { idempotencyKey: job.idempotencyKey } : {};
+  if (job.kind === "run") return warder.run(job.spec, { signal, ...retry });
+  const vm = warder.get(job.id);
+  if (job.kind === "start") await vm.start({ signal, ...retry });
+  else vm.lookAfter();
+  return vm;
 }
 
 function openJournal({ machinery }: Warder, { id }: Vm): JournalFile {

@@ -72,7 +72,8 @@ function printRecords(terminal: Terminal, records: readonly VmRecord[], now: num
   printTable(terminal, all ? [...heading, "EXIT"] : heading, rows);
 }
 
-/** Until now, or until it ended. */
-function uptimeOf({ createdAt, exit }: VmRecord, now: number): number {
-  return Math.max(0, (exit?.at ?? now) - createdAt);
+/** Of the run that the VM is in, or had last: until now, or until it ended. */
+function uptimeOf({ startedAt, exit, state }: VmRecord, now: number): number {
+  if (startedAt === undefined || state === "restarting") return 0;
+  return Math.max(0, (exit?.at ?? now) - startedAt);
 }

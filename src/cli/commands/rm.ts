@@ -13,7 +13,9 @@ export interface RmRequest extends EachVmRequest {
 export const rmCommand = defineCommand({
   operands: vmOperands,
   flags: { force: toggle("-f, --force", "kill VMs that still run") },
-  details: "A VM's jail and cgroups go when it ends; this is about its record, console and log.",
+  details:
+    "A VM's jail and cgroups go when it ends; this is about its record, console and log. One that was removed already\n" +
+    "is fine.",
   examples: [
     ["warder rm vm-1", "Forget a VM that has ended"],
     [`warder rm $(warder ps -a --json | jq -r '.[] | select(.exit).id')`, "Forget all that have ended"],
@@ -31,5 +33,7 @@ export function rm(request: RmRequest, terminal: Terminal, { signal }: Pick<Inte
       await vm.remove({ signal, force: request.force });
       return { document: { removed: true } };
     },
+    // It is as it was asked for.
+    actWithout: (id, warder) => (warder.hasRemoved(id) ? { document: { removed: true } } : undefined),
   });
 }

@@ -1,10 +1,10 @@
 import type { JailUser } from "../../jailer/jail.ts";
 import { notFound } from "../../store/store.ts";
-import type { ProcessIdentity } from "../../vm/process.ts";
+import type { OwnerIdentity } from "../../vm/process.ts";
 import { addToHistory, type VmRecord } from "../../vm/record.ts";
 import { hasLivingOwner } from "../adopt.ts";
 import { inOtherHands } from "../in-other-hands.ts";
-import { isOwn } from "../ownership.ts";
+import { asOwner, isOwn } from "../owner.ts";
 import { ledgerOf, type StartPlan } from "../plan.ts";
 import type { Renewal, StartContext } from "../start-context.ts";
 
@@ -27,9 +27,7 @@ export function renewRecord(context: StartContext, renewal: Renewal, leaseUser: 
     const user = before.state === "created" ? { uid: before.uid, gid: before.gid } : leaseUser();
     context.user = user;
     store.enter(plan.id, ledgerOf(plan));
-    return store.update(plan.id, (record) =>
-      renewedRecord(record, { plan, user, renewal, owner: host.processes.self }),
-    );
+    return store.update(plan.id, (record) => renewedRecord(record, { plan, user, renewal, owner: asOwner(host) }));
   });
 }
 
@@ -38,7 +36,7 @@ interface NewRun {
   readonly plan: StartPlan;
   readonly user: JailUser;
   readonly renewal: Renewal;
-  readonly owner: ProcessIdentity;
+  readonly owner: OwnerIdentity;
 }
 
 /** The record at the begin of another run: what was of the last one is history. Pure. */

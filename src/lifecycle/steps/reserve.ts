@@ -7,6 +7,7 @@ import { hasEnded } from "../../vm/state.ts";
 import { hasLivingOwner } from "../adopt.ts";
 import type { Step } from "../engine.ts";
 import { keepKey } from "../idempotency.ts";
+import { asOwner } from "../owner.ts";
 import { ledgerOf } from "../plan.ts";
 import { withRestingIds } from "../quarantine.ts";
 import type { StartContext } from "../start-context.ts";
@@ -41,7 +42,7 @@ function addRecord(context: StartContext): VmRecord {
     const user = leaseUser(context);
     context.user = user;
     store.enter(plan.id, ledgerOf(plan));
-    return store.update(plan.id, (record) => ({ ...record, ...user, owner: host.processes.self }));
+    return store.update(plan.id, (record) => ({ ...record, ...user, owner: asOwner(host) }));
   });
 }
 
