@@ -96,9 +96,15 @@ describe("a VM that is created", real, () => {
     await assert.rejects(vm.start(), failsWith("firecracker-failed"));
     assert.deepEqual([vm.state, vm.inspect().exit?.cause], ["failed", "start-failed"]);
     assert.deepEqual(fixture.snapshot(), before);
+    const broken = fs.readFileSync(kernel);
     fs.copyFileSync(guest("hello"), kernel);
     await vm.start();
     assert.equal((await vm.wait()).cause, "guest-ended");
+    const printed = vm.readConsole();
+    assert.match(printed, /hello/i);
+    fs.writeFileSync(kernel, broken);
+    await assert.rejects(vm.start(), failsWith("firecracker-failed"));
+    assert.ok(vm.readConsole().startsWith(printed), "the output of the run before is still there");
   });
 });
 

@@ -48,6 +48,8 @@ export const launchJailer: Step<StartContext> = {
     await endProcess(context);
     if (context.drains === undefined) return;
     await Promise.all(Object.values(context.drains).map((drain) => drain.detach()));
+    // The output of a VM's earlier runs stays with it.
+    if (context.renewal !== undefined) return;
     // What it printed is in the error, as far as it tells anything; nobody could look its output up without a record.
     await context.machinery.host.files.removeTree(outputPaths(context.machinery.settings, context.plan.id).directory);
   },
