@@ -6,8 +6,8 @@ import type { CgroupPlacement } from "../vm/record.ts";
 export interface OomCounts {
   /** Processes in it that the kernel killed for want of memory, its own or the host's. */
   readonly kills: number;
-  /** Times that its own limit was met, and nothing could be freed (v2) or something had to be (v1). */
-  readonly limitHits: number;
+  /** Whether its own limit was ever met. */
+  readonly isLimitMet: boolean;
 }
 
 /** Counters of a cgroup that is still there; `undefined` where it is not, or does not count. */
@@ -18,8 +18,21 @@ export function readOomCounts(host: Host, placement: CgroupPlacement): OomCounts
   const counters = read(host, `${directory}/${file}`);
   const kills = counter(counters, "oom_kill");
   if (kills === undefined) return undefined;
-  const hits = placement.version === 2 ? counter(counters, "oom") : Number(read(host, `${directory}/memory.failcnt`));
-  return { kills, limitHits: Number.isSafeInteger(hits) ? Number(hits) : 0 };
+  const isLimitMet = placement.version === 2 ? (counter(counters, "oom") ?? 0) > 0 : isPeakAtLimit(host, directory);
+  return { kills, isLimitMet };
+}
+
+/** Memory is charged in batches for each CPU, so the highest use stays a little below a limit that was met. */
+const BATCHES_BYTES = 2 * 1024 * 1024;
+
+/** v1 counts failures in `memory.failcnt`, but not of a limit that is that of memory with swap, too (Linux 6.18). */
+function isPeakAtLimit(host: Host, directory: string): boolean {
+  return ["memory", "memory.memsw"].some((name) => {
+    const [failures, limit, peak] = ["failcnt", "limit_in_bytes", "max_usage_in_bytes"].map((file) =>
+      Number(read(host, `${directory}/${name}.${file}`) ?? Number.NaN),
+    );
+    return Number(failures) > 0 || Number(peak) >= Number(limit) - BATCHES_BYTES;
+  });
 }
 
 /** Lines of `key value`: the kernel's Documentation/admin-guide/cgroup-v2.rst, and cgroup-v1/memory.rst. */

@@ -24,8 +24,9 @@ export async function concludeEnd(
   const { host, store } = machinery;
   const endedBy = (store.get(record.id) ?? record).endedBy;
   const oom = record.cgroup === undefined ? undefined : readOomCounts(host, record.cgroup);
-  const isToAsk = (oom?.kills ?? 0) > 0 || isUnexplained(seen.exit, endedBy);
-  const oomKill = isToAsk && seen.isBootedSince !== true ? await askKernel(machinery, record) : undefined;
+  const isCounted = (oom?.kills ?? 0) > 0;
+  const isToAsk = (isCounted || isUnexplained(seen.exit, endedBy)) && seen.isBootedSince !== true;
+  const oomKill = isToAsk ? await askKernel(machinery, record) : undefined;
   return concludeExit({
     ...seen,
     at: seen.at ?? host.clock.now(),
@@ -40,7 +41,8 @@ function isUnexplained({ signal }: ProcessExit, endedBy: VmRecord["endedBy"]): b
   return signal === "SIGKILL" && endedBy !== "sigkill";
 }
 
-async function askKernel({ host }: Pick<Machinery, "host">, record: VmRecord) {
-  const { process, jailed, uid } = record;
-  return process === undefined ? undefined : findOomKill(host, { process, ...(jailed ? { uid } : {}) });
+async function askKernel({ host }: Pick<Machinery, "host">, { process, jailed, uid, cgroup }: VmRecord) {
+  if (process === undefined) return undefined;
+  const known = { ...(jailed ? { uid } : {}), ...(cgroup === undefined ? {} : { cgroup: cgroup.path }) };
+  return findOomKill(host, { process, ...known });
 }

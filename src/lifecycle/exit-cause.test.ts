@@ -41,25 +41,41 @@ const cases: readonly (readonly [string, Partial<ExitFacts>, ExitCause, RegExp])
     /status 1/,
   ],
   ["a file size limit", { exit: { code: 151, signal: null } }, "firecracker-error", /SIGXFSZ/],
-  ["the cgroup's memory", { exit: killed, oom: { kills: 1, limitHits: 4 } }, "out-of-memory", /1 kill.* 4 times/],
-  ["the cgroup's memory, status unseen", { exit: unseen, oom: { kills: 2, limitHits: 1 } }, "out-of-memory", /2 kill/],
+  [
+    "the cgroup's memory",
+    { exit: killed, oom: { kills: 1, isLimitMet: true } },
+    "out-of-memory",
+    /1 kill.* limit was met/,
+  ],
+  [
+    "the cgroup's memory, status unseen",
+    { exit: unseen, oom: { kills: 2, isLimitMet: true } },
+    "out-of-memory",
+    /2 kill/,
+  ],
   [
     "the host's memory, by the VM's own counters",
-    { exit: killed, oom: { kills: 1, limitHits: 0 } },
+    { exit: killed, oom: { kills: 1, isLimitMet: false } },
     "host-out-of-memory",
-    /0 times/,
+    /limit was not/,
   ],
   [
     "the host's memory, by the kernel's log",
-    { exit: killed, oom: { kills: 1, limitHits: 9 }, oomKill: { scope: "host", text: "Out of memory: Killed" } },
+    { exit: killed, oom: { kills: 1, isLimitMet: true }, oomKill: { scope: "host", text: "global_oom" } },
     "host-out-of-memory",
-    /Out of memory: Killed/,
+    /global_oom/,
   ],
   [
     "the memory of a cgroup above, of which only the kernel's log tells",
-    { exit: killed, oomKill: { scope: "cgroup", text: "Memory cgroup out of memory: Killed" } },
+    { exit: killed, oomKill: { scope: "above", text: "oom_memcg=/system.slice" } },
     "host-out-of-memory",
-    /Memory cgroup/,
+    /system\.slice/,
+  ],
+  [
+    "the cgroup's memory, by the kernel's log",
+    { exit: killed, oom: { kills: 1, isLimitMet: false }, oomKill: { scope: "own", text: "oom_memcg=/jailer/vm-1" } },
+    "out-of-memory",
+    /jailer/,
   ],
   ["a filter's signal", { exit: { code: null, signal: "SIGSYS" } }, "seccomp", /SIGSYS/],
   [
@@ -126,7 +142,7 @@ describe("concludeExit()", () => {
     });
   }
   test("a guest can not make itself look killed for want of memory", () => {
-    assert.equal(concludeExit(facts({ oom: { kills: 3, limitHits: 3 } })).cause, "guest-ended");
+    assert.equal(concludeExit(facts({ oom: { kills: 3, isLimitMet: true } })).cause, "guest-ended");
   });
   test("evidence holds nothing that could drive a terminal", () => {
     const { evidence } = concludeExit(

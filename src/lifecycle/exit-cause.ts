@@ -63,15 +63,12 @@ function conclude(facts: ExitFacts): Conclusion {
 /** The kernel's log tells whose memory was short; without it, whether the VM's own limit was ever met. */
 function outOfMemory({ oom, oomKill, exit }: ExitFacts): Conclusion | undefined {
   if (exit.signal !== "SIGKILL" && !isUnknown(exit)) return undefined;
-  const { kills = 0, limitHits = 0 } = oom ?? {};
+  const { kills = 0, isLimitMet = false } = oom ?? {};
   if (oomKill === undefined && kills === 0) return undefined;
-  const isOwn = limitHits > 0 && (oomKill === undefined || oomKill.scope === "cgroup");
-  const evidence = [
-    ...(kills > 0
-      ? [`the kernel counted ${kills} kill(s) in the VM's cgroup, whose limit was met ${limitHits} times`]
-      : []),
-    ...(oomKill === undefined ? [] : [oomKill.text]),
-  ];
+  const isOwn = oomKill === undefined ? isLimitMet : oomKill.scope === "own";
+  const met = isLimitMet ? "was met" : "was not";
+  const counted = `the kernel counted ${kills} kill(s) in the VM's cgroup, whose limit ${met}`;
+  const evidence = [...(kills > 0 ? [counted] : []), ...(oomKill === undefined ? [] : [oomKill.text])];
   return { cause: isOwn ? "out-of-memory" : "host-out-of-memory", evidence };
 }
 

@@ -3,8 +3,8 @@ import type { ProcessIdentity } from "../vm/process.ts";
 
 /** What the kernel wrote when it killed a process for want of memory. */
 export interface OomKill {
-  /** Whose memory was short: that of a cgroup, or the host's. */
-  readonly scope: "cgroup" | "host";
+  /** Whose memory was short: that of the VM's own cgroup, of one above it, or the host's. */
+  readonly scope: "own" | "above" | "host";
   readonly text: string;
 }
 
@@ -13,6 +13,8 @@ export interface OomVictim {
   /** A user of the VM's own. Absent: the process is looked for by its pid. */
   readonly uid?: number;
   readonly process: ProcessIdentity;
+  /** The VM's cgroup, below wherever it is mounted: `/jailer/vm-1`. */
+  readonly cgroup?: string;
 }
 
 const DMESG_TIMEOUT_MS = 2_000;
@@ -20,9 +22,9 @@ const DMESG_TIMEOUT_MS = 2_000;
 /** Of `/proc/<pid>/stat`'s start times: `USER_HZ`, 100 on every architecture that runs Firecracker. */
 const TICKS_PER_SECOND = 100;
 
-/** `mm/oom_kill.c`, `__oom_kill_process`: the same words from 5.4 on, which also names the user. */
+/** `mm/oom_kill.c`, `dump_oom_summary`, from Linux 5.0 on; written right before the kill. Names of tasks are anybody's. */
 const grammar =
-  /^\[ *(\d+\.\d+)\] (Memory cgroup out of memory|Out of memory)(?: \([^)]*\))?: Killed process (\d+) \(.*?\)(?:.* UID:(\d+)\b)?/;
+  /^\[ *(\d+\.\d+)\] oom-kill:constraint=\w+,.*?(?:(global_oom)|oom_memcg=([^,]*)),task_memcg=.*,pid=(\d+),uid=(\d+)$/;
 
 /** Asks the kernel's log; `undefined` where it says nothing of the process, or may not be read. */
 export async function findOomKill(host: Host, victim: OomVictim): Promise<OomKill | undefined> {
@@ -36,17 +38,21 @@ export async function findOomKill(host: Host, victim: OomVictim): Promise<OomKil
 }
 
 /** The newest line on the victim, of those that came after it was started. Total. */
-export function parseOomKill(log: string, { uid, process }: OomVictim): OomKill | undefined {
-  const startedAt = Math.floor(Number(process.startTicks) / TICKS_PER_SECOND);
+export function parseOomKill(log: string, victim: OomVictim): OomKill | undefined {
+  const startedAt = Math.floor(Number(victim.process.startTicks) / TICKS_PER_SECOND);
   return log
     .split("\n")
     .toReversed()
     .map((line): OomKill | undefined => {
-      const [, time, words, pid, user] = grammar.exec(line) ?? [];
+      const [, time, globally, group, pid, user] = grammar.exec(line) ?? [];
       if (time === undefined || Number(time) < startedAt) return undefined;
-      const isVictim = uid !== undefined && user !== undefined ? Number(user) === uid : Number(pid) === process.pid;
-      const scope = words?.startsWith("Memory cgroup") === true ? "cgroup" : "host";
-      return isVictim ? { scope, text: line.slice(0, 300) } : undefined;
+      const isVictim = victim.uid === undefined ? Number(pid) === victim.process.pid : Number(user) === victim.uid;
+      return isVictim ? { scope: scopeOf(victim, globally, group), text: line.slice(0, 400) } : undefined;
     })
     .find((kill) => kill !== undefined);
+}
+
+function scopeOf({ cgroup }: OomVictim, globally: string | undefined, group = ""): OomKill["scope"] {
+  if (globally !== undefined) return "host";
+  return cgroup !== undefined && group.endsWith(cgroup) ? "own" : "above";
 }
