@@ -8,10 +8,16 @@
 
 export type { Reporter } from "./lifecycle/open.ts";
 export type { LimitedDevice } from "./lifecycle/rate-limits.ts";
-export { type Cancellable, type PauseOptions, Vm } from "./lifecycle/vm.ts";
+export {
+  type Cancellable,
+  type PauseOptions,
+  type Retryable,
+  type StopOptions as VmStopOptions,
+  Vm,
+} from "./lifecycle/vm.ts";
 export type { VmMetadata } from "./lifecycle/vm-metadata.ts";
 export type { VmVsock } from "./lifecycle/vm-vsock.ts";
-export { type RunOptions, Warder, type WarderOptions } from "./lifecycle/warder.ts";
+export { type RunOptions, Warder, type WarderOptions, type WatchOptions } from "./lifecycle/warder.ts";
 export type { AdoptionResult, Happening, Observer, Work } from "./observability/observer.ts";
 export {
   FirecrackerProcess,
@@ -36,6 +42,7 @@ export {
   validateVmConfig,
   vmConfig,
 } from "./simple/vm-config.ts";
+export type { VmChange } from "./vm/change.ts";
 export { type FieldProblem, isWarderError, WarderError } from "./vm/error.ts";
 export { type ErrorCode, errorCodes } from "./vm/error-codes.ts";
 export type { ExitCause, VmExit } from "./vm/exit.ts";
@@ -50,6 +57,8 @@ export {
 export type { IoLimit, Limits } from "./vm/limits.ts";
 export type { Json, JsonObject, MetadataSpec } from "./vm/metadata.ts";
 export type { Bandwidth, Operations, RateLimit } from "./vm/rate-limit.ts";
+export type { PastRun } from "./vm/record.ts";
+export { defaultRestart, isFailure, type RestartPolicy } from "./vm/restart.ts";
 export {
   defaultShutdownLadder,
   killLadder,
@@ -59,8 +68,8 @@ export {
   type ShutdownRung,
 } from "./vm/shutdown.ts";
 export { defaultLimits, type VmSpec, type VmSpecInput } from "./vm/spec.ts";
-export type { VmState } from "./vm/state.ts";
-export type { VmView } from "./vm/view.ts";
+export type { VmState, VmStateOrRemoved } from "./vm/state.ts";
+export type { RestartView, VmView } from "./vm/view.ts";
 export { defaultVsockLimits, type VsockLimits, type VsockPortLimits, type VsockSpec } from "./vm/vsock.ts";
 export type { ConnectOptions, OnConnection, VsockListening } from "./vsock/access.ts";
 export type { VsockStatistics } from "./vsock/broker.ts";

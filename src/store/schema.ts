@@ -38,7 +38,8 @@ const migrations: readonly string[] = [
   // Leases of anything that has a name or a number of any size, which may rest before they are given out again; when a
   // VM ended; what is too large for its record; runs of VMs, what became of them, and which calls made them.
   `
-  UPDATE vms SET record = json_set(record, '$.incarnation', 1, '$.history', json('[]')) WHERE json_valid(record);
+  UPDATE vms SET record = json_set(record, '$.incarnation', 1, '$.history', json('[]'), '$.spec.restart',
+    json('{"policy":"never","backoffMs":1000,"maxBackoffMs":60000,"resetAfterMs":300000}')) WHERE json_valid(record);
 
   ALTER TABLE vms ADD COLUMN ended_at INTEGER;
   UPDATE vms SET ended_at = json_extract(record, '$.exit.at') WHERE json_valid(record);

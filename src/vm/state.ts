@@ -6,7 +6,7 @@
  * - `exited`, `failed`: it ended, or never came to run. It may be started again, as the same VM.
  * - `restarting`: it ended and is to be started again, by its restart policy or for a reboot.
  *
- * What its process does is another machine: see `ProcessState` in `process.ts`.
+ * What its process does is another machine, which is read from the kernel and not recorded.
  */
 export type VmState = "created" | "starting" | "running" | "paused" | "stopping" | "exited" | "failed" | "restarting";
 
