@@ -10,6 +10,7 @@ packages=(
   qemu-system-x86 seabios busybox-static kmod cpio xz-utils # the lab
   gcc libc6-dev binutils python3                            # the tiny guests, the benchmark's floor
   iproute2 nftables                                         # what Warder drives
+  containernetworking-plugins                               # the tests of CNI networks
   ca-certificates curl                                      # downloads
 )
 least_node_for_npm=20

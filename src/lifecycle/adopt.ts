@@ -69,18 +69,14 @@ function superviseOther(machinery: Machinery, record: VmRecord, process: Process
     metrics: new Drain(host.fifos.read(fifos.metrics), files.metrics, { wasUnread: true }),
   };
   const watch = new AbortController();
-  const ended = endOfOther(host, { process, layout }, drains.console.ended, watch.signal).catch((error: unknown) => {
-    // Whoever has let go of the VM never sees its end.
-    return watch.signal.aborted ? new Promise<never>(() => undefined) : Promise.reject(error);
-  });
+  const ended = endOfOther(host, { process, layout }, drains.console.ended, watch.signal);
   const proof = keptProof(machinery, record);
   return new Supervision(machinery, {
     record,
     drains,
     ended: guardedEnd(host, process, ended, drains.log),
     client: connectApi(host, record),
-    // A process that has let go of the VM would never end, if it went on to look for the VM's end.
-    unref: () => watch.abort(),
+    letGo: () => watch.abort(),
     ...(proof === undefined ? {} : { proof }),
   });
 }

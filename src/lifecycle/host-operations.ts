@@ -105,7 +105,10 @@ function supervise(machinery: Machinery, context: StartContext): Supervision {
     drains,
     ended,
     client,
-    unref: () => launch.child.unref(),
+    letGo: () => {
+      launch.child.unref();
+      context.letGo.abort();
+    },
     ...(wanted === undefined || held === undefined ? {} : { proof: { wanted, held } }),
   });
 }

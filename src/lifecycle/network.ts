@@ -12,11 +12,12 @@ import type { VmId } from "../vm/id.ts";
 import type { Control, ControlPhase } from "../vm/isolation.ts";
 import type { VmNetwork } from "../vm/network/vm-network.ts";
 import type { VmRecord } from "../vm/record.ts";
+import { abortable } from "./abortable.ts";
 import type { Machinery } from "./machinery.ts";
 import { allocate, type NetworkHost, planInterfaces } from "./network-plan.ts";
 
 /** Removal and restoration have no caller whose patience they could ask for. */
-const OWN_TIMEOUT_MS = 10_000;
+const OWN_TIMEOUT_MS = 60_000;
 
 /**
  * Leases what a VM's network needs, and writes all of it down before any of it is made.
@@ -52,7 +53,7 @@ export async function makeNetwork(
   guard?.catch(() => undefined);
   // The whole start has a deadline, which the signal keeps.
   const made = await buildNetwork(host, { id, network, owner }, { signal, timeoutMs: spec.startTimeoutMs });
-  await guard;
+  if (guard !== undefined) await abortable(guard, signal);
   return made === network ? record : store.update(id, (current) => ({ ...current, network: made }));
 }
 

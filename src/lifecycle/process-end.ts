@@ -60,10 +60,31 @@ const NEAR_POLL_MS = 5;
  * output tells of it at once; as a process may close its output and live on, it is looked at too.
  *
  * @param outputEnded - Settles when nobody has the VM's console open for writing any more.
+ * @param letGo - Fires when this process lets go of the VM: it never sees the end then, and must not go on to look for
+ * it, as it could never end itself.
  */
 export async function endOfOther(
   host: Host,
-  { process, layout }: { readonly process: ProcessIdentity; readonly layout: JailLayout },
+  vm: OtherProcess,
+  outputEnded: Promise<void>,
+  letGo: AbortSignal,
+): Promise<ProcessExit & { readonly at?: number }> {
+  try {
+    return await findEnd(host, vm, outputEnded, letGo);
+  } catch (error) {
+    if (!letGo.aborted) throw error;
+    return new Promise<never>(() => undefined);
+  }
+}
+
+interface OtherProcess {
+  readonly process: ProcessIdentity;
+  readonly layout: JailLayout;
+}
+
+async function findEnd(
+  host: Host,
+  { process, layout }: OtherProcess,
   outputEnded: Promise<void>,
   signal: AbortSignal,
 ): Promise<ProcessExit & { readonly at?: number }> {

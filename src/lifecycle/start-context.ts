@@ -51,6 +51,8 @@ export interface StartContext {
   /** Descriptor on which Firecracker waits for its configuration. */
   configWriter?: number;
   process?: ProcessIdentity;
+  /** Fires when this process lets go of the VM that it has started. */
+  readonly letGo: AbortController;
   /** Settles when Firecracker has ended, with its status where that can be known. */
   ended?: Promise<ProcessExit>;
   /** Set once it has, after it was found. */

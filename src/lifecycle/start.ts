@@ -93,6 +93,7 @@ export async function startVm(
     machinery,
     plan,
     timings,
+    letGo: new AbortController(),
     ...origin,
     ...(options.onConsole === undefined ? {} : { onConsole: options.onConsole }),
   };

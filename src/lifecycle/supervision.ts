@@ -26,8 +26,8 @@ export interface Supervised {
   /** Settles when the process has ended, with its status where this process is its parent. */
   readonly ended: Promise<SeenExit>;
   readonly client: FirecrackerClient | undefined;
-  /** Lets this process end although the VM runs. Absent where the VM is not its child. */
-  readonly unref?: () => void;
+  /** Lets this process end although the VM runs. */
+  readonly letGo: () => void;
   /** Absent where another process started the VM. */
   readonly proof?: StartProof;
 }
@@ -77,7 +77,7 @@ export class Supervision {
   async release(): Promise<void> {
     this.#letGo.abort();
     this.#supervised.client?.close();
-    this.#supervised.unref?.();
+    this.#supervised.letGo();
     await this.#detach();
   }
 

@@ -16,6 +16,7 @@ import { Cuts } from "./cuts.ts";
 import { Front } from "./front.ts";
 import { Traffic } from "./gate/traffic.ts";
 import { tokensPath } from "./life/open-tokens.ts";
+import { ensureSocketDir } from "./life/socket-dir.ts";
 import { HostScope } from "./scope/scope.ts";
 import { type OpenDoors, openDoors } from "./server/doors.ts";
 import { hostTotals, quotaTotals } from "./totals.ts";
@@ -67,6 +68,7 @@ export class Daemon implements AsyncDisposable {
    */
   static async open(parts: DaemonParts, signal: AbortSignal): Promise<Daemon> {
     const { host } = parts.warder.machinery;
+    if (!parts.config.jail.enabled) ensureSocketDir(host, parts.config.socketDir);
     const tokens = TokenStore.open(tokensPath(parts.config.stateDir), () => host.clock.now());
     try {
       const users = await readTrustedUsers(host, parts.config.server.socketGroup, signal);

@@ -106,7 +106,7 @@ export function start(file: string, args: readonly string[], environment: Readon
     async until(stream, pattern) {
       while (!pattern.test(printed[stream])) {
         const chunk = once(child[stream], "data").then(() => "more");
-        const what = await Promise.race([chunk, ended.then(() => "ended"), pause(30_000, "late", { ref: false })]);
+        const what = await Promise.race([chunk, ended.then(() => "ended"), pause(120_000, "late", { ref: false })]);
         assert.ok(
           what === "more" || pattern.test(printed[stream]),
           `${what} without ${pattern}: ${JSON.stringify(printed)}`,
@@ -118,7 +118,7 @@ export function start(file: string, args: readonly string[], environment: Readon
 
 /** Waits for a condition, with a deadline. */
 export async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 120_000;
   while (!condition()) {
     assert.ok(performance.now() < deadline, `not in time: ${what}`);
     await pause(10);

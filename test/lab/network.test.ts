@@ -1,39 +1,43 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { countDrops } from "../../src/lifecycle/network-admin.ts";
 import type { Vm } from "../../src/lifecycle/vm.ts";
 import type { NetworkInput } from "../../src/vm/network/spec.ts";
-import { buildLabGuest, LAB_PATIENCE_MS, type LabGuest } from "../support/lab-guest.ts";
+import { LAB_PATIENCE_MS } from "../support/lab-guest.ts";
 import { inOwnNetwork } from "../support/network/own-network.ts";
 import { endAll, makeWorld, reach, world } from "../support/network/world.ts";
 import { openFixture, type WarderFixture } from "../support/warder-fixture.ts";
 
-/** What a guest's own scripts do (without `--`, which begins the command on the line) with what they are told on the kernel's command line. */
-const SET_UP =
-  "a=$(sed -n 's/.*warder.eth0=\\([^ ]*\\).*/\\1/p' /proc/cmdline); IFS=,; set all $a; shift; unset IFS; ip link set eth0 up; " +
-  'ip addr add $1 dev eth0; [ -z "$2" ] || ip route add default via $2; ' +
-  '[ -z "$3" ] || { ip addr add $3 dev eth0; ip -6 route add default via $4 dev eth0; sleep 3; }; ';
-const TRY = 't() { echo "try $1 $2: $(nc -w 4 $1 $2 < /dev/null 2>&1)"; }; ';
-const SERVE = "while :; do echo served | nc -l -p 80; done & ";
+const BOOT = "console=ttyS0 reboot=k panic=-1 quiet tsc=reliable no_timer_check mitigations=off";
+const path = (relative: string) => new URL(relative, import.meta.url).pathname;
 
 inOwnNetwork(
   import.meta.filename,
   () => {
-    let guest: LabGuest | undefined;
+    const directory = fs.mkdtempSync("/var/tmp/warder-guest-");
     before(async () => {
-      guest = buildLabGuest();
+      execFileSync(path("../../lab/linux-guest.sh"), [directory, path("guest/network-init.sh")]);
       await makeWorld();
     });
     after(() => {
       endAll();
-      guest?.[Symbol.dispose]();
+      fs.rmSync(directory, { recursive: true });
     });
 
     const start = (fixture: WarderFixture, command: string, networks: NetworkInput[]): Promise<Vm> =>
-      fixture.warder.run(guest?.spec(`${SET_UP}${TRY}${command}`, { networks }) ?? assert.fail());
+      fixture.warder.run({
+        kernel: `${directory}/vmlinux`,
+        initrd: `${directory}/initrd`,
+        bootArgs: `${BOOT} -- ${command}`,
+        memoryMib: 192,
+        startTimeoutMs: LAB_PATIENCE_MS,
+        networks,
+      });
     const tries = (...targets: readonly (readonly [string, number])[]) =>
-      targets.map(([host, port]) => `t ${host} ${port}; `).join("");
+      targets.map(([host, port]) => `try ${host} ${port};`).join("");
     const answers = (vm: Vm) =>
       Object.fromEntries(
         [...vm.readConsole().matchAll(/^try (\S+) (\d+): (.*?)\r?$/gm)].map(([, host, port, found]) => [
@@ -87,8 +91,8 @@ inOwnNetwork(
       test("can not speak in another's name", async () => {
         await using fixture = await openFixture();
         const lies =
-          "t 93.184.216.34 80; ip addr add 10.66.66.66/32 dev eth0; ping -c 1 -W 2 -I 10.66.66.66 93.184.216.34; " +
-          "ip link set eth0 down; ip link set eth0 address 02:00:00:00:00:99; ip link set eth0 up; ip route add default via $2; ping -c 1 -W 2 93.184.216.34; ";
+          "try 93.184.216.34 80;ip addr add 10.6.6.6/32 dev eth0;ping -c1 -W2 -I 10.6.6.6 93.184.216.34;" +
+          "ifconfig eth0 down hw ether 02:00:00:00:00:99 up;route add default gw $gateway;ping -c1 -W2 93.184.216.34;";
         const vm = await start(fixture, `${lies}echo lied; sleep 1000`, ["egress"]);
         await printed(vm, "lied");
         assert.equal(answers(vm)[`${world.public} 80`], world.host, "it reaches the world in its own name");
@@ -100,9 +104,7 @@ inOwnNetwork(
 
       test("answers on its published port, to the world and the host, and another VM sees neither it nor the host", async () => {
         await using fixture = await openFixture();
-        const one = await start(fixture, `${SERVE}echo serving; sleep 1000`, [
-          { mode: "egress", publish: ["8080:80"] },
-        ]);
+        const one = await start(fixture, `serve; echo serving; sleep 1000`, [{ mode: "egress", publish: ["8080:80"] }]);
         await printed(one, "serving");
         const outside = await reach("world", `tcp/${world.host}/8080`, `tcp/${world.host6}/8080`);
         assert.deepEqual(
@@ -135,7 +137,7 @@ inOwnNetwork(
 
       test("reaches its fellows in a network of VMs by both families, and nothing beyond", async () => {
         await using fixture = await openFixture();
-        const one = await start(fixture, `${SERVE}echo serving; sleep 1000`, ["network=blue"]);
+        const one = await start(fixture, `serve; echo serving; sleep 1000`, ["network=blue"]);
         await printed(one, "serving");
         const command = tries([addressOf(one, "ipv4"), 80], [addressOf(one, "ipv6"), 80], [world.public, 80]);
         const two = await start(fixture, `${command}echo tried; sleep 1000`, ["network=blue"]);

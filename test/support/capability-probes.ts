@@ -36,7 +36,12 @@ export type Capability =
   | "systemd"
   | "gcc"
   /** Prometheus' own checker of rules and of metrics: the package prometheus. */
-  | "promtool";
+  | "promtool"
+  | "curl"
+  /** https://github.com/fullstorydev/grpcurl */
+  | "grpcurl"
+  /** Python with the packages grpcio and grpcio-tools; WARDER_TEST_PYTHON names another one than `python3`. */
+  | "python-grpc";
 
 /** What is missing, as a clause; nothing if it is there. */
 export type Probe = () => string | undefined;
@@ -62,7 +67,15 @@ export const PROBES: Readonly<Record<Capability, Probe>> = {
   systemd: () => (existsSync("/run/systemd/system") ? undefined : "process 1 is not systemd"),
   gcc: () => notOnPath("gcc"),
   promtool: () => notOnPath("promtool"),
+  curl: () => notOnPath("curl"),
+  grpcurl: () => notOnPath("grpcurl"),
+  "python-grpc": () => cannotRun(testPython(), "-c", "import grpc, grpc_tools"),
 };
+
+/** The Python that has gRPC, where it is not the system's. */
+export function testPython(): string {
+  return process.env.WARDER_TEST_PYTHON ?? "python3";
+}
 
 const known = new WeakMap<object, Map<Capability, string | undefined>>();
 

@@ -90,7 +90,7 @@ export function foundIn(proof: PhaseProof, name: string): string {
 
 /** Waits for a condition, looking at it again and again. */
 export async function waitUntil(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 60_000;
   while (!(await isSo())) {
     if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
     await pause(1);

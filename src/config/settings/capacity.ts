@@ -120,7 +120,7 @@ export const networkSettings = {
     about: "Name servers that guests are told of.",
     fallback: [],
     fallbackText: "none",
-    reload: "new-vms",
+    reload: "restart",
   }),
   vsockCids: setting({
     schema: range("the first context id", "10000:10000", 3, 0xffff_fffe),

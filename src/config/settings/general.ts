@@ -98,13 +98,13 @@ export const generalSettings = {
     schema: outputBytes,
     about: "Most of a guest's console that is kept for each VM; the newest counts.",
     fallback: 4 * 1024 ** 2,
-    reload: "new-vms",
+    reload: "restart",
   }),
   logLimitBytes: setting({
     schema: outputBytes,
     about: "Most of Firecracker's log that is kept for each VM; the newest counts.",
     fallback: 1024 ** 2,
-    reload: "new-vms",
+    reload: "restart",
   }),
   socketDir: setting({
     schema: path,

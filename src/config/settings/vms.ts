@@ -105,13 +105,13 @@ export const retentionSettings = {
     schema: duration("0", "365d"),
     about: "How long records and output of an ended VM are kept.",
     fallback: 7 * 24 * 3_600_000,
-    reload: "now",
+    reload: "restart",
   }),
   endedVms: setting({
     schema: whole(0, 100_000),
     about: "How many ended VMs are kept at most; the oldest go first.",
     fallback: 1000,
-    reload: "now",
+    reload: "restart",
   }),
 } as const;
 

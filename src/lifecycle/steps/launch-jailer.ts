@@ -118,8 +118,8 @@ function followProcess(context: StartContext): void {
   const { host } = context.machinery;
   const process = need(context, "process");
   const { layout, spec } = context.plan;
-  const forever = new AbortController().signal;
-  const endOfIt = () => endOfOther(host, { process, layout }, need(context, "drains").console.ended, forever);
+  const { signal: letGo } = context.letGo;
+  const endOfIt = () => endOfOther(host, { process, layout }, need(context, "drains").console.ended, letGo);
   const isUnknown = ({ code, signal }: ProcessExit) => code === null && signal === null;
   // Whoever tells of children may have been killed: then the child is looked after as another's.
   const ended = spec.newPidNamespace

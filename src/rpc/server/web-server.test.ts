@@ -90,6 +90,9 @@ function flood() {
   return { state, handler };
 }
 
+/** Long enough to be no reason for anything that happens in a test. */
+const patient = { headerTimeoutMs: 60_000, requestTimeoutMs: 60_000, idleTimeoutMs: 60_000, stallTimeoutMs: 60_000 };
+
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /** Windows as large as can be, and a request for `/`, in bytes: RFC 9113, 6.5, 6.9 and 6.2; RFC 7541, appendix A. */
 const greedyRequest = Buffer.from([
@@ -291,6 +294,20 @@ describe("draining", () => {
     for (const end of finish) end();
     assert.deepEqual(await within("the answers", Promise.all(answers)), ["done", "done"]);
     await within("the end of all connections", server.drained(AbortSignal.timeout(10_000)));
+  });
+
+  test("does not wait for connections on which nothing is under way", async (context) => {
+    const { server, port } = await open(context, { ...patient });
+    using silent = new RawClient(port);
+    using resting = new RawClient(port).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    await h2(openSession(context, port));
+    await until(
+      "three connections, one answered",
+      () => server.connections === 3 && resting.text.includes("1.1 GET 0"),
+    );
+    server.stopTaking();
+    await within("their end", server.drained(new AbortController().signal));
+    await within("the silent one's end", silent.closed);
   });
 
   test("ends what does not end by itself when time is up", async (context) => {

@@ -26,6 +26,8 @@ export class WebServer implements AsyncDisposable {
   readonly #limits: ServerLimits;
   readonly #slowClients: SlowClients;
   readonly #sockets = new Set<Socket>();
+  /** Connections that have not said yet what they speak. */
+  readonly #silent = new Set<Socket>();
   /** With the connection of each: an HTTP/2 session waits for ever to be rid of what its client does not take. */
   readonly #sessions = new Map<http2.Http2Session, Socket>();
   readonly #isTls: boolean;
@@ -85,6 +87,7 @@ export class WebServer implements AsyncDisposable {
   stopTaking(): void {
     this.#front.close();
     this.#front.closeIdleConnections();
+    for (const socket of this.#silent) socket.destroy();
     for (const session of this.#sessions.keys()) session.close();
   }
 
@@ -129,7 +132,9 @@ export class WebServer implements AsyncDisposable {
   }
 
   async #sniff(socket: Socket, toHttp1: (socket: Socket) => void): Promise<void> {
+    this.#silent.add(socket);
     const protocol = await sniffProtocol(socket, this.#limits.headerTimeoutMs);
+    this.#silent.delete(socket);
     if (protocol === undefined) socket.destroy();
     else if (protocol === "h2") this.#toHttp2(socket);
     else {

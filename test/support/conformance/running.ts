@@ -105,7 +105,7 @@ export function pidsOf(id: string): number[] {
 }
 
 /** How long a process may take to end in order, with what it has to write. */
-const ORDERLY_END_MS = 1000;
+const ORDERLY_END_MS = 5000;
 
 /** Ends whatever runs with an id, in order if it can, and waits until it is gone. */
 export async function killAll(id: string): Promise<void> {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 const POLL_MS = 5;
 
 /** How long anything may take: generous, since a machine may be busy; nothing waits longer than it has to. */
-export const DEADLINE_MS = 15_000;
+export const DEADLINE_MS = 60_000;
 
 /** Waits for a condition, and returns what it found. */
 export async function until<T>(
