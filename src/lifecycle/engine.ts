@@ -8,7 +8,8 @@ import { blindObserver, type Observer } from "../observability/observer.ts";
 export interface Step<Context> {
   readonly name: string;
   run(context: Context, signal: AbortSignal): Promise<void> | void;
-  undo?(context: Context): Promise<void> | void;
+  /** @param left - Why undos before this one, of later steps, could not take everything back. */
+  undo?(context: Context, left: readonly unknown[]): Promise<void> | void;
 }
 
 /** What the engine tells of a run. */
@@ -76,7 +77,7 @@ export async function undoSteps<Context>(
   for (const step of steps.toReversed()) {
     if (step.undo === undefined) continue;
     try {
-      await timed(step, "undo", options, () => step.undo?.(context));
+      await timed(step, "undo", options, () => step.undo?.(context, failures));
     } catch (error) {
       failures.push(error);
     }

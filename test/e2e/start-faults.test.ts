@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
 import { describe, test } from "node:test";
+import { collectGarbage } from "../../src/lifecycle/collect.ts";
 import type { Step } from "../../src/lifecycle/engine.ts";
 import { startSteps } from "../../src/lifecycle/start.ts";
 import type { StartContext } from "../../src/lifecycle/start-context.ts";
@@ -59,6 +62,37 @@ describe("a start that fails at any step leaves the host as before", requires("r
     });
   }
 });
+
+test(
+  "a failed start that can not be cleaned up leaves a failed VM, for gc",
+  requires("root", "kvm", "real-binaries"),
+  async () => {
+    await using fixture = await openFixture();
+    const before = fixture.snapshot();
+    const mount = { path: "" };
+    const steps = withStep("stage-assets", () => ({ plan }) => {
+      // What is mounted in a jail by others is not looked into, and so the jail can not be removed.
+      mount.path = `${plan.layout.root}/stuck`;
+      fs.mkdirSync(mount.path);
+      execFileSync("mount", ["-t", "tmpfs", "tmpfs", mount.path]);
+      throw new Planted("stage-assets");
+    });
+    const id = "not-cleaned-up";
+    await assert.rejects(fixture.warder.run({ ...input, id }, { steps }), (error) => {
+      assert.ok(isWarderError(error), String(error));
+      return error.cause instanceof Planted && error.cleanup.length === 1;
+    });
+    const { state, exit } = fixture.warder.get(id).inspect();
+    assert.equal(state, "failed");
+    assert.match(exit?.evidence.join() ?? "", /not cleaned up: .*stuck/);
+    execFileSync("umount", [mount.path]);
+    const { leftovers } = await collectGarbage(fixture.warder.machinery, { isDryRun: false });
+    const ours = leftovers.filter(({ name }) => name.includes(fixture.options.chrootBase));
+    assert.ok(ours.length > 0 && ours.every(({ action }) => action === "removed"), JSON.stringify(leftovers));
+    await fixture.warder.get(id).remove();
+    assert.deepEqual(fixture.snapshot(), before);
+  },
+);
 
 test("every step of a start can be run twice", requires("root", "kvm", "real-binaries"), async () => {
   await using fixture = await openFixture();

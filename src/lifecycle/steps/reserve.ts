@@ -1,10 +1,11 @@
 import { ensureParent } from "../../cgroup/parent.ts";
 import type { LeaseRange } from "../../store/leases.ts";
 import { taken } from "../../store/store.ts";
-import { WarderError } from "../../vm/error.ts";
-import type { VmRecord } from "../../vm/record.ts";
+import { messageOf, WarderError } from "../../vm/error.ts";
+import { type VmRecord, withoutOwner } from "../../vm/record.ts";
 import { hasEnded } from "../../vm/state.ts";
 import { hasLivingOwner } from "../adopt.ts";
+import { enterEnd } from "../ending.ts";
 import type { Step } from "../engine.ts";
 import { keepKey } from "../idempotency.ts";
 import { asOwner } from "../owner.ts";
@@ -25,13 +26,22 @@ export const reserve: Step<StartContext> = {
       renewal === undefined ? addRecord(context) : renewRecord(context, renewal, () => leaseUser(context)),
     );
   },
-  undo(context) {
+  undo(context, left) {
     // A VM that was there before stays, as one whose start has failed: its driver writes that down.
     if (context.record === undefined || context.renewal !== undefined) return;
-    context.machinery.store.forget(context.plan.id);
+    if (left.length > 0) keepForGc(context, left);
+    else context.machinery.store.forget(context.plan.id);
     delete context.record;
   },
 };
+
+/** The ledger alone knows what is left: so the VM stays, as one that has failed and is anybody's to remove. */
+function keepForGc({ machinery, plan }: StartContext, left: readonly unknown[]): void {
+  const { store, host } = machinery;
+  const evidence = left.map((failure) => `not cleaned up: ${messageOf(failure)}`);
+  enterEnd(machinery, plan.id, { code: null, signal: null, at: host.clock.now(), cause: "start-failed", evidence });
+  store.update(plan.id, withoutOwner);
+}
 
 function addRecord(context: StartContext): VmRecord {
   const { machinery, plan, idempotency } = context;
