@@ -18,3 +18,11 @@ test("the reason says by what, and the status is as shells count", () => {
   assert.equal(interrupter.signal.reason.exitStatus, 143);
   assert.deepEqual([signalStatus("SIGINT"), signalStatus("SIGKILL"), signalStatus("SIGPIPE")], [130, 137, 141]);
 });
+
+test("output that nobody reads is no word to what goes on without", () => {
+  const interrupter = new Interrupter();
+  interrupter.interrupt("SIGPIPE");
+  assert.deepEqual([interrupter.signal.aborted, interrupter.told.aborted], [true, false]);
+  interrupter.interrupt("SIGTERM");
+  assert.deepEqual([interrupter.told.aborted, interrupter.force.aborted], [true, true]);
+});

@@ -4,6 +4,8 @@ import { constants } from "node:os";
 export interface Interruption {
   /** Fires with the first Ctrl-C, SIGTERM or SIGHUP, and when nobody reads the output any more. */
   readonly signal: AbortSignal;
+  /** Fires with the first of those signals alone: for what goes on where nobody reads its output. */
+  readonly told: AbortSignal;
   /** Fires with the second. */
   readonly force: AbortSignal;
 }
@@ -28,7 +30,12 @@ export function signalStatus(signal: NodeJS.Signals): number {
 /** An interruption that is asked for by {@link Interrupter.interrupt}. */
 export class Interrupter implements Interruption {
   readonly #soft = new AbortController();
+  readonly #told = new AbortController();
   readonly #hard = new AbortController();
+
+  get told(): AbortSignal {
+    return this.#told.signal;
+  }
 
   get signal(): AbortSignal {
     return this.#soft.signal;
@@ -40,6 +47,7 @@ export class Interrupter implements Interruption {
 
   /** Asks once more; false where there is nothing left to ask for. */
   interrupt(signal: NodeJS.Signals): boolean {
+    if (signal !== "SIGPIPE") this.#told.abort(new Interrupted(signal));
     const next = this.#soft.signal.aborted ? this.#hard : this.#soft;
     if (next.signal.aborted) return false;
     next.abort(new Interrupted(signal));

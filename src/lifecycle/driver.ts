@@ -215,6 +215,7 @@ export class Driver {
 
   /** Takes over a VM that nobody looks after: running, or waiting to be started again. False where somebody else does. */
   lookAfter(): boolean {
+    if (!this.#runs.isIdle) return true;
     const record = this.#need();
     return record.state === "restarting" ? this.#runs.takeUpComeback() : this.#runs.own(record) !== undefined;
   }

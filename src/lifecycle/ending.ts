@@ -22,7 +22,8 @@ export function enterEnd(machinery: Pick<Machinery, "store" | "warn">, id: VmId,
   const ended = machinery.store.update(id, change, exit.cause);
   if (decision.verdict === "restart" && decision.retries > 0) {
     const { retries: retry, delayMs: in_ms } = decision;
-    machinery.warn("VM ended and will be started again", { vm_id: id, cause: exit.cause, retry, in_ms });
+    const evidence = exit.evidence.join("; ");
+    machinery.warn("VM ended and will be started again", { vm_id: id, cause: exit.cause, evidence, retry, in_ms });
   }
   return ended;
 }
@@ -62,7 +63,7 @@ export function enterStop(store: Store, id: VmId): VmRecord {
 /** A start that went on a row of restarts is left to the next manager: it is due at once, and counts for nothing. */
 export function leaveRestart(store: Store, id: VmId, now: number): VmRecord | undefined {
   const { state, restart } = store.get(id) ?? {};
-  if (state !== "starting" || restart === undefined) return undefined;
+  if ((state !== "starting" && state !== "restarting") || restart === undefined) return undefined;
   return store.update(id, (record) => ({ ...record, state: "restarting", restart: { ...restart, nextAt: now } }));
 }
 

@@ -126,7 +126,7 @@ const cases: readonly Case[] = [
     args: () => ["strat"],
     status: 2,
     code: "invalid-argument",
-    says: /Did you mean `stats`/,
+    says: /Did you mean `start`/,
   },
   {
     what: "a state directory that is a file",

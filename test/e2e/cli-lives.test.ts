@@ -119,7 +119,7 @@ describe("warder run --restart", real, () => {
     const { status, stdout, stderr } = await running.ended;
     assert.equal(status, 137, stderr);
     assert.match(stdout, /tick/);
-    assert.match(stderr, /will be started again \(vm_id=\S+, cause=killed-by-stranger, retry=1/);
+    assert.match(stderr, /will be started again \(vm_id=\S+, cause=killed-by-stranger, evidence=.*, retry=1/);
     const { incarnation, history, state } = await cli.json<VmView>("inspect", id);
     assert.deepEqual([incarnation, history?.length, state], [2, 1, "exited"]);
   });

@@ -29,7 +29,8 @@ export const monitorCommand = defineCommand({
 export async function monitor(
   input: Readable,
   terminal: Terminal,
-  { signal }: Pick<Interruption, "signal">,
+  // Whoever asked for it may not have waited for the answer: the VM is looked after all the same.
+  { told: signal }: Pick<Interruption, "told">,
 ): Promise<number> {
   const journal = new MonitorJournal();
   const answer = (document: MonitorAnswer) => printJson(terminal, document);
