@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -32,6 +33,7 @@ export function footprint(warder: Warder, scope: SnapshotScope & { readonly stat
       mounts: mounts.length,
       "network namespaces": entries("/run/netns"),
       "network interfaces": entries("/sys/class/net"),
+      "tables of rules": tables(),
       "ledger entries": ledger.length,
       leases,
       "open descriptors": entries("/proc/self/fd"),
@@ -51,6 +53,10 @@ export function leaks(before: Footprint, after: Footprint): string[] {
 
 function entries(directory: string): number {
   return fs.existsSync(directory) ? fs.readdirSync(directory).length : 0;
+}
+
+function tables(): number {
+  return execFileSync("nft", ["list", "tables"], { encoding: "utf8" }).split("\n").filter(Boolean).length;
 }
 
 function childrenOf(pid: number): number {

@@ -22,6 +22,11 @@ rmdir /run/netns/cgroup
 ip link set lo up
 exec "$@"`;
 
+/** The same command in a network and a mount namespace of its own. */
+export function ownNetworkCommand(command: readonly string[]): readonly [string, ...string[]] {
+  return ["unshare", "--net", "--mount", "sh", "-c", ENTER, "sh", ...command];
+}
+
 /**
  * Runs a file's tests in a network and a mount namespace of their own, in a process that is started for it: they see a
  * host with nothing but a loopback device, and may forward, filter and break on it as they like.
@@ -38,12 +43,13 @@ export function inOwnNetwork(file: string, define: () => void, ...needs: readonl
       ...process.execArgv.filter((each) => !each.startsWith("--test")),
       "--test-reporter=spec",
     ];
-    const { status, stdout, stderr } = spawnSync(
-      "unshare",
-      ["--net", "--mount", "sh", "-c", ENTER, "sh", ...node, file],
-      { env: { ...environment, [MARK]: "1" }, encoding: "utf8", maxBuffer: 16 * 1024 * 1024 },
-    );
-    assert.equal(status, 0, `${stdout}${stderr}`);
+    const [command, ...args] = ownNetworkCommand([...node, file]);
+    const { status, signal, error, stdout, stderr } = spawnSync(command, args, {
+      env: { ...environment, [MARK]: "1" },
+      encoding: "utf8",
+      maxBuffer: 16 * 1024 * 1024,
+    });
+    assert.equal(status, 0, `${error ?? signal ?? ""}\n${stdout}${stderr}`);
     assert.match(stdout, /pass [1-9]/);
   });
 }
