@@ -12,6 +12,7 @@ import type { NetworkInput } from "../../src/vm/network/spec.ts";
 import type { VmNetwork } from "../../src/vm/network/vm-network.ts";
 import { requires } from "../support/capability.ts";
 import { startManager } from "../support/manager-process.ts";
+import { networkState } from "../support/network/network-state.ts";
 import { inOwnNetwork } from "../support/network/own-network.ts";
 import { guest, openFixture, type WarderFixture } from "../support/warder-fixture.ts";
 
@@ -23,22 +24,6 @@ inOwnNetwork(import.meta.filename, () => {
   const ip = (words: string) => execFileSync("ip", words.split(" "), { encoding: "utf8" });
 
   before(() => fs.writeFileSync("/proc/sys/net/ipv4/ip_forward", "1"));
-
-  /** Everything of VMs' networks: what VMs share stays, the guard's rules and the bridges of networks. */
-  function networkState() {
-    const list = (path: string) => (fs.existsSync(path) ? fs.readdirSync(path).sort() : []);
-    const tables = execFileSync("nft", ["list", "tables"], { encoding: "utf8" }).split("\n");
-    const set = tables.includes("table inet warder")
-      ? execFileSync("nft", ["list", "set", "inet", "warder", "host-ports"], { encoding: "utf8" })
-      : "";
-    return {
-      namespaces: list("/run/netns"),
-      devices: list("/sys/class/net").filter((name) => !name.startsWith("wrb-")),
-      tables: tables.filter((table) => table.startsWith("table inet warder-")),
-      hasPorts: set.includes("wrd-"),
-      routes: ip("route show"),
-    };
-  }
 
   const state = (fixture: WarderFixture) => ({ ...fixture.snapshot(), ...networkState(), leases: allLeases(fixture) });
 

@@ -1,7 +1,10 @@
 import * as fs from "node:fs";
 import { Warder, type WarderOptions } from "../../src/index.ts";
+import type { VmRecord } from "../../src/vm/record.ts";
 import { realBinaries } from "../support/capability-probes.ts";
 import { snapshotHost } from "../support/host-snapshot.ts";
+import { networkState } from "../support/network/network-state.ts";
+import { isInOwnNetwork } from "../support/network/own-network.ts";
 import { guest } from "../support/warder-fixture.ts";
 import { type Operation, TARGET, WITNESS } from "./operations.ts";
 
@@ -84,7 +87,8 @@ export class Bed implements AsyncDisposable {
   /** The host as text, but for what is the manager's own. */
   #look(warder: Warder): string {
     const { store } = warder.machinery;
-    return Object.entries(snapshotHost({ ...this.options, store }))
+    const networks = isInOwnNetwork() ? networkState() : {};
+    return Object.entries({ ...snapshotHost({ ...this.options, store }), ...networks })
       .flatMap(([kind, value]) =>
         Array.isArray(value) ? value.map((each) => `${kind}: ${each}`) : [`${kind}: ${value}`],
       )
@@ -108,12 +112,19 @@ export class Bed implements AsyncDisposable {
 }
 
 /** Most milliseconds until a VM that a dead manager meant to start again is started, or found not to be. */
-const RESTARTED_WITHIN_MS = 10_000;
+const SETTLED_WITHIN_MS = 10_000;
 
-/** Waits until no VM is about to be started again: what was begun is carried on by whoever comes. */
+/**
+ * Waits until no VM is about to be started again, and none that has ended is about to be removed from the host: what was
+ * begun is carried on by whoever comes.
+ */
 async function settled(warder: Warder): Promise<void> {
-  const deadline = performance.now() + RESTARTED_WITHIN_MS;
-  while (warder.list().some(({ state }) => state === "restarting" || state === "starting")) {
+  const deadline = performance.now() + SETTLED_WITHIN_MS;
+  const isUnderWay = ({ id, state, exit }: VmRecord) =>
+    state === "restarting" ||
+    state === "starting" ||
+    (exit !== undefined && warder.machinery.store.ledger(id).length > 0);
+  while (warder.list({ all: true }).some(({ record }) => isUnderWay(record))) {
     if (performance.now() > deadline) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -25,9 +25,17 @@ export interface Operation {
   perform?(warder: Warder): Promise<unknown>;
   /** What may be of the target afterwards, besides nothing. */
   readonly mayLive: boolean;
+  /** It makes interfaces: only in a network of the harness's own. */
+  readonly hasNetworks?: boolean;
 }
 
 const running = (warder: Warder) => warder.run(targetSpec("idle"));
+const runningWithNetworks = (warder: Warder) =>
+  warder.run({
+    ...targetSpec("idle"),
+    networks: [{ mode: "egress", publish: ["8080:80"] }, "network=blue"],
+    vsock: { ports: [{ port: 1024, to: "unix:/run/nobody.sock" }] },
+  });
 const target = (warder: Warder): Vm => warder.get(TARGET);
 
 async function ended(warder: Warder): Promise<void> {
@@ -64,5 +72,18 @@ export const operations: Readonly<Record<string, Operation>> = {
     mayLive: true,
   },
   open: { prepare: running, mayLive: true },
+  "start with networks": {
+    prepare: async () => undefined,
+    perform: (warder) => runningWithNetworks(warder),
+    mayLive: true,
+    hasNetworks: true,
+  },
+  "remove with networks": {
+    prepare: runningWithNetworks,
+    perform: (warder) => target(warder).remove({ force: true }),
+    mayLive: true,
+    hasNetworks: true,
+  },
+  "open with networks": { prepare: runningWithNetworks, mayLive: true, hasNetworks: true },
   reboot: { prepare: running, perform: (warder) => target(warder).reboot(), mayLive: true },
 };

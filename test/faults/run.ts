@@ -1,13 +1,14 @@
 /**
- * Kills managers, and looks at what is left: `npm run test:faults -- [--kills N] [--seed S] [--workers W] [--only OPERATION]`,
- * as root, with real binaries. Each manager is a process of its own that dies of SIGKILL before or after one effect of
+ * Kills managers, and looks at what is left: `npm run test:faults -- [--kills N] [--seed S] [--workers W] [--only OPERATION]
+ * [--networks]`, as root, with real binaries. Each manager is a process of its own that dies of SIGKILL before or after one effect of
  * an operation (every one of them in turn), or at a random instant. Afterwards another manager opens the same state, and
- * the host is compared with what it may be. Prints each finding, a table, and the seed; status 1 if anything was found.
+ * the host is compared with what it may be. Operations on VMs with networks are another run, in a network of its own. Prints each finding, a table, and the seed; status 1 if anything was found.
  */
 import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { isInOwnNetwork, runInOwnNetwork } from "../support/network/own-network.ts";
 import { Bed, type Finding } from "./bed.ts";
 import type { Death } from "./effects.ts";
 import { operations } from "./operations.ts";
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(randomInt(2 ** 31)) },
     workers: { type: "string", default: "2" },
     only: { type: "string" },
+    networks: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -48,11 +50,18 @@ interface Row {
 
 const rows: Record<string, Row> = {};
 const findings: (Finding & { operation: string; what: string })[] = [];
-const names = Object.keys(operations).filter((name) => values.only === undefined || name === values.only);
+const names = Object.entries(operations)
+  .filter(([name, { hasNetworks = false }]) => hasNetworks === values.networks && (values.only ?? name) === name)
+  .map(([name]) => name);
 const queue = [...names];
-await Promise.all(Array.from({ length: Number(values.workers) }, work));
-await fillWithRandomDeaths();
-report();
+// Names of interfaces and namespaces are the host's, and follow from the VM's.
+const workers = values.networks ? 1 : Number(values.workers);
+if (values.networks && !isInOwnNetwork()) process.exitCode = runInOwnNetwork();
+else {
+  await Promise.all(Array.from({ length: workers }, work));
+  await fillWithRandomDeaths();
+  report();
+}
 
 async function work(): Promise<void> {
   await using bed = await Bed.make();
@@ -87,7 +96,7 @@ async function fillWithRandomDeaths(): Promise<void> {
       if (row !== undefined) row.random++;
     }
   };
-  await Promise.all(Array.from({ length: Number(values.workers) }, worker));
+  await Promise.all(Array.from({ length: workers }, worker));
 }
 
 async function once(bed: Bed, name: string, death: Death | undefined, afterMs = 0): Promise<Ending> {

@@ -4,12 +4,11 @@
  * anything is left, a cycle failed, or the manager's memory grew beyond what is allowed. With networks it runs in a
  * network namespace of its own; every VM has all of them, as `warder run --net` takes them.
  */
-import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { parseArgs } from "node:util";
 import { type VmSpecInput, Warder } from "../../src/index.ts";
 import { realBinaries } from "../support/capability-probes.ts";
-import { ownNetworkCommand } from "../support/network/own-network.ts";
+import { isInOwnNetwork, runInOwnNetwork } from "../support/network/own-network.ts";
 import { guest } from "../support/warder-fixture.ts";
 import { type Footprint, footprint, leaks } from "./footprint.ts";
 
@@ -29,9 +28,6 @@ const WARM_UP_CYCLES = 4 * concurrency;
 /** The heap after a collection may differ by what caches hold; a leak of 1 KiB a VM would show in 1,000 cycles. */
 const HEAP_GROWTH_MAX_KIB = 1_024;
 
-/** Says that this process is in the network that was made for it. */
-const INSIDE = "WARDER_TEST_SOAK_INSIDE";
-
 const directory = fs.mkdtempSync("/var/tmp/warder-soak-");
 const options = {
   ...realBinaries(),
@@ -41,18 +37,9 @@ const options = {
   reporter: { warn: () => undefined, note: () => undefined },
 };
 const failures: string[] = [];
-process.exitCode = values.network.length > 0 && process.env[INSIDE] !== "1" ? runInside() : await soak();
-
-function runInside(): number {
-  const [command, ...args] = ownNetworkCommand([process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
-  return spawnSync(command, args, { stdio: "inherit", env: { ...process.env, [INSIDE]: "1" } }).status ?? 1;
-}
+process.exitCode = values.network.length > 0 && !isInOwnNetwork() ? runInOwnNetwork() : await soak();
 
 async function soak(): Promise<number> {
-  // A namespace of its own forwards nothing at first.
-  if (process.env[INSIDE] === "1") {
-    for (const path of ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]) fs.writeFileSync(`/proc/sys/net/${path}`, "1");
-  }
   try {
     await using warder = await Warder.open(options);
     await run(warder, WARM_UP_CYCLES, "warm-up");

@@ -22,8 +22,20 @@ rmdir /run/netns/cgroup
 ip link set lo up
 exec "$@"`;
 
-/** The same command in a network and a mount namespace of its own. */
-export function ownNetworkCommand(command: readonly string[]): readonly [string, ...string[]] {
+/** Whether this process is in a network that was made for it. */
+export function isInOwnNetwork(): boolean {
+  return process.env[MARK] === "1";
+}
+
+/** Runs this very program, with its arguments, in a network of its own, which forwards packets; its exit status. */
+export function runInOwnNetwork(): number {
+  const forward = "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding";
+  const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const [command, ...args] = ownNetworkCommand(["sh", "-c", `${forward}; exec "$@"`, "sh", ...self]);
+  return spawnSync(command, args, { stdio: "inherit", env: { ...process.env, [MARK]: "1" } }).status ?? 1;
+}
+
+function ownNetworkCommand(command: readonly string[]): readonly [string, ...string[]] {
   return ["unshare", "--net", "--mount", "sh", "-c", ENTER, "sh", ...command];
 }
 
@@ -32,7 +44,7 @@ export function ownNetworkCommand(command: readonly string[]): readonly [string,
  * host with nothing but a loopback device, and may forward, filter and break on it as they like.
  */
 export function inOwnNetwork(file: string, define: () => void, ...needs: readonly Capability[]): void {
-  if (process.env[MARK] === "1") {
+  if (isInOwnNetwork()) {
     define();
     return;
   }
