@@ -11,8 +11,10 @@ packages=(
   gcc libc6-dev binutils python3                            # the tiny guests, the benchmark's floor
   iproute2 nftables                                         # what Warder drives
   containernetworking-plugins                               # the tests of CNI networks
+  protobuf-compiler-grpc python3-grpcio python3-protobuf    # a client of the daemon that is not ours
   ca-certificates curl                                      # downloads
 )
+grpcurl=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
 least_node_for_npm=20
 least_node=24
 
@@ -24,6 +26,7 @@ main() {
   check_node
   fetch_lab_kernel
   install_firecracker
+  install_grpcurl
 }
 
 check_machine() {
@@ -106,6 +109,14 @@ install_firecracker() {
   local found
   found=$(bin/warder setup --allow-test-binaries) || die "Firecracker could not be installed (see above)"
   grep -qE '^source +(configured|path|cache):' <<< "$found" || echo "$found"
+}
+
+# Debian has no package of it. Its one test is skipped without it, so a machine without Go is as good.
+install_grpcurl() {
+  local tools=${WARDER_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warder}/tools
+  if command -v grpcurl > /dev/null || [ -x "$tools/grpcurl" ] || ! command -v go > /dev/null; then return 0; fi
+  step "making grpcurl" env GOBIN="$tools" go install "$grpcurl" ||
+    warn "there is no grpcurl: the test with it will be skipped"
 }
 
 # step LABEL COMMAND… — runs a command that may take long: on a terminal with a clock, in a pipe with a line before and

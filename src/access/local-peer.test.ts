@@ -52,10 +52,10 @@ describe("the kernel's table", () => {
 });
 
 /** A connection to this process, as its accepting end sees it. */
-async function connected(context: TestContext, host: string): Promise<Connection> {
+async function connected(context: TestContext, host: string, as = host): Promise<Connection> {
   const server = createServer().listen(0, host);
   await once(server, "listening");
-  const client = connect((server.address() as AddressInfo).port, host);
+  const client = connect((server.address() as AddressInfo).port, as);
   const [accepted] = (await once(server, "connection")) as [Socket];
   context.after(() => {
     client.destroy();
@@ -71,6 +71,16 @@ const thisHost = {
   files: { readText: (path: string) => readFileSync(path, "utf8") },
 } as unknown as Parameters<typeof localPeerUid>[0];
 
-test("a real connection is known for this process's user", async (context) => {
-  assert.equal(localPeerUid(thisHost, await connected(context, "127.0.0.1")), process.getuid?.());
+describe("a real connection is known for this process's user", () => {
+  for (const [door, as] of [
+    ["127.0.0.1", "127.0.0.1"],
+    // As gRPC's own library does it.
+    ["127.0.0.1", "::ffff:127.0.0.1"],
+    ["::ffff:127.0.0.1", "127.0.0.1"],
+    ["::1", "::1"],
+  ] as const) {
+    test(`from ${as} to ${door}`, async (context) => {
+      assert.equal(localPeerUid(thisHost, await connected(context, door, as)), process.getuid?.());
+    });
+  }
 });

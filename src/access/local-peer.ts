@@ -22,10 +22,30 @@ const TABLE_MAX_BYTES = 32 * 1024 * 1024;
  * @returns `undefined` where the kernel does not tell, or tells more than one.
  */
 export function localPeerUid(host: Pick<Host, "files" | "roots">, connection: Connection): number | undefined {
-  const isV6 = connection.remoteAddress.includes(":");
-  const table = host.files.readText(`${host.roots.proc}/net/${isV6 ? "tcp6" : "tcp"}`, TABLE_MAX_BYTES);
-  const found = uidsOf(table, connection);
-  return found.length === 1 ? found[0] : undefined;
+  for (const [table, ends] of placesOf(connection)) {
+    const [uid, ...others] = uidsOf(host.files.readText(`${host.roots.proc}/net/${table}`, TABLE_MAX_BYTES), ends);
+    if (uid !== undefined) return others.length === 0 ? uid : undefined;
+  }
+  return undefined;
+}
+
+/**
+ * Where the other end's row may be: a program that speaks IPv6 and was given an address of IPv4 has a socket of IPv6, as
+ * has gRPC's own library, whatever ours is. Both are of one kind to the kernel: there are no two of the same ends.
+ */
+function placesOf(connection: Connection): readonly (readonly [table: "tcp" | "tcp6", ends: Connection])[] {
+  const { localAddress, remoteAddress } = connection;
+  const [local, remote] = [undressed(localAddress), undressed(remoteAddress)];
+  if (local === undefined || remote === undefined) return [["tcp6", connection]];
+  return [
+    ["tcp", { ...connection, localAddress: local, remoteAddress: remote }],
+    ["tcp6", { ...connection, localAddress: `::ffff:${local}`, remoteAddress: `::ffff:${remote}` }],
+  ];
+}
+
+/** The address of IPv4, where it is one, also in the dress of IPv6. */
+function undressed(address: string): string | undefined {
+  return /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1];
 }
 
 /** Users of the standing connections between these two ends, as seen from the other one. */
@@ -55,8 +75,10 @@ function endOf(address: string, port: number): string {
 
 /** Four bytes, or sixteen. Loopback has two addresses, and one of IPv4 in the dress of IPv6. */
 function bytesOf(address: string): Buffer {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1];
-  if (mapped !== undefined) return Buffer.concat([Buffer.from("00000000000000000000ffff", "hex"), bytesOf(mapped)]);
+  const bare = undressed(address);
+  if (bare !== undefined && bare !== address) {
+    return Buffer.concat([Buffer.from("00000000000000000000ffff", "hex"), bytesOf(bare)]);
+  }
   if (address === "::1") return Buffer.from(`${"00".repeat(15)}01`, "hex");
   return Buffer.from(address.split(".").map(Number));
 }

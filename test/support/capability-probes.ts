@@ -38,9 +38,9 @@ export type Capability =
   /** Prometheus' own checker of rules and of metrics: the package prometheus. */
   | "promtool"
   | "curl"
-  /** https://github.com/fullstorydev/grpcurl */
+  /** https://github.com/fullstorydev/grpcurl, which scripts/setup.sh makes where there is a Go. */
   | "grpcurl"
-  /** Python with the packages grpcio and grpcio-tools; WARDER_TEST_PYTHON names another one than `python3`. */
+  /** Python with gRPC, and the generators of its stubs: packages python3-grpcio, protobuf-compiler-grpc. */
   | "python-grpc";
 
 /** What is missing, as a clause; nothing if it is there. */
@@ -68,13 +68,20 @@ export const PROBES: Readonly<Record<Capability, Probe>> = {
   gcc: () => notOnPath("gcc"),
   promtool: () => notOnPath("promtool"),
   curl: () => notOnPath("curl"),
-  grpcurl: () => notOnPath("grpcurl"),
-  "python-grpc": () => cannotRun(testPython(), "-c", "import grpc, grpc_tools"),
+  grpcurl: () => (grpcurlBinary() === undefined ? "it is not installed: make setup, where there is a Go" : undefined),
+  "python-grpc": () =>
+    cannotRun(testPython(), "-c", "import grpc") ?? notOnPath("protoc") ?? notOnPath("grpc_python_plugin"),
 };
 
-/** The Python that has gRPC, where it is not the system's. */
+/** The Python that has gRPC: Debian's, also where another one comes first on the path. */
 export function testPython(): string {
-  return process.env.WARDER_TEST_PYTHON ?? "python3";
+  return process.env.WARDER_TEST_PYTHON ?? "/usr/bin/python3";
+}
+
+/** The grpcurl on the path, else the one that scripts/setup.sh has put in the cache. */
+export function grpcurlBinary(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const directories = [...(env.PATH ?? "").split(delimiter), join(cacheDirectory(env), "tools")];
+  return directories.map((directory) => join(directory, "grpcurl")).find((path) => existsSync(path));
 }
 
 const known = new WeakMap<object, Map<Capability, string | undefined>>();
@@ -98,12 +105,15 @@ export function realBinaries(env: NodeJS.ProcessEnv = process.env): RealBinaries
   if (env.WARDER_FIRECRACKER && env.WARDER_JAILER) {
     return existingPair(env.WARDER_FIRECRACKER, env.WARDER_JAILER);
   }
-  const cache = env.WARDER_CACHE_DIR || join(env.XDG_CACHE_HOME || join(env.HOME || "/root", ".cache"), "warder");
   const byVersion = new Intl.Collator("en", { numeric: true });
-  return globSync(`${cache}/bin/v*/firecracker`)
+  return globSync(`${cacheDirectory(env)}/bin/v*/firecracker`)
     .sort((a, b) => byVersion.compare(b, a))
     .map((firecracker) => existingPair(firecracker, join(dirname(firecracker), "jailer")))
     .find((pair) => pair !== undefined);
+}
+
+function cacheDirectory(env: NodeJS.ProcessEnv): string {
+  return env.WARDER_CACHE_DIR || join(env.XDG_CACHE_HOME || join(env.HOME || "/root", ".cache"), "warder");
 }
 
 function existingPair(firecracker: string, jailer: string): RealBinaries | undefined {
