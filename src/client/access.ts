@@ -34,19 +34,21 @@ export class RemoteAccess {
       role: roleWords.toWire(role),
       lifetimeSeconds: BigInt(Math.ceil((lifetimeMs ?? 0) / 1000)),
     };
-    const { token, secret } = await asking("making a token", () => this.#calls.createToken(request, options));
+    const { token, secret } = await asking("making a token", options, (given) =>
+      this.#calls.createToken(request, given),
+    );
     if (token === undefined) throw new TypeError("the daemon made a token without telling which");
     return { token: fromWireToken(token), secret };
   }
 
   /** All tokens, oldest first, without their secrets. */
   async listTokens(options: CallOptions = {}): Promise<TokenView[]> {
-    const { tokens } = await asking("listing tokens", () => this.#calls.listTokens({}, options));
+    const { tokens } = await asking("listing tokens", options, (given) => this.#calls.listTokens({}, given));
     return tokens.map(fromWireToken);
   }
 
   /** Makes a token worthless. */
   async revokeToken(id: string, options: CallOptions = {}): Promise<void> {
-    await asking(`revoking the token ${id}`, () => this.#calls.revokeToken({ id }, options));
+    await asking(`revoking the token ${id}`, options, (given) => this.#calls.revokeToken({ id }, given));
   }
 }

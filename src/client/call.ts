@@ -1,3 +1,4 @@
+import { WarderError } from "../vm/error.ts";
 import { fromWireError } from "../wire/error.ts";
 
 /** How a call is given up. */
@@ -8,19 +9,34 @@ export interface CallOptions {
 }
 
 /** Makes a call; what it fails with is in the words of the library. */
-export async function asking<T>(doing: string, call: () => Promise<T>): Promise<T> {
+export async function asking<T>(
+  doing: string,
+  options: CallOptions,
+  call: (options: CallOptions) => Promise<T>,
+): Promise<T> {
   try {
-    return await call();
+    return await call(options);
   } catch (error) {
-    throw fromWireError(error, doing);
+    throw failureOf(error, doing, options);
   }
 }
 
 /** Listens to a stream; what it fails with is in the words of the library. */
-export async function* telling<T>(doing: string, call: () => AsyncIterable<T>): AsyncGenerator<T, void> {
+export async function* telling<T>(
+  doing: string,
+  options: CallOptions,
+  call: (options: CallOptions) => AsyncIterable<T>,
+): AsyncGenerator<T, void> {
   try {
-    yield* call();
+    yield* call(options);
   } catch (error) {
-    throw fromWireError(error, doing);
+    throw failureOf(error, doing, options);
   }
+}
+
+/** A caller that gave up knows best why. */
+function failureOf(error: unknown, doing: string, { signal }: CallOptions): WarderError {
+  const failure = fromWireError(error, doing);
+  if (signal?.aborted !== true || failure.code !== "aborted") return failure;
+  return WarderError.from(signal.reason, "aborted", doing);
 }

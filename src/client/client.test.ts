@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { buffer } from "node:stream/consumers";
 import { describe, type TestContext, test } from "node:test";
 import { makeAuthority, type Pair } from "../../test/support/rpc/certificates.ts";
 import { serveOnLoopback } from "../../test/support/rpc/on-loopback.ts";
@@ -109,9 +111,89 @@ describe("a client", () => {
           reject(signal.reason);
         });
       });
-    assert.equal(await codeOf(vm.start({ signal: AbortSignal.timeout(50) })), "aborted");
+    assert.equal(await codeOf(vm.start({ signal: AbortSignal.timeout(50) })), "deadline-exceeded");
     assert.match(await cut.promise, /the caller gave it up/);
     assert.equal(await codeOf(vm.start({ timeoutMs: 50 })), "deadline-exceeded");
+  });
+
+  test("tells why its caller gave up, in the caller's own words", async (context) => {
+    const { client } = await open(context);
+    const reason = new Error("enough");
+    await assert.rejects(client.get("a").inspect({ signal: AbortSignal.abort(reason) }), (error) => {
+      assert.ok(isWarderError(error));
+      assert.equal(error.cause, reason);
+      return true;
+    });
+  });
+
+  test("forgets a VM that has ended where that was asked for, and one that was removed is no error", async (context) => {
+    const { client, host } = await open(context);
+    const vm = await client.run({ id: "a", kernel: "probe" }, { removeWhenEnded: true });
+    host.end("a");
+    while (host.records().length > 0) await new Promise(setImmediate);
+    await vm.remove();
+    assert.equal(await codeOf(client.get("b").remove()), "vm-not-found");
+  });
+
+  test("begins with the last lines of a console", async (context) => {
+    const { client, host } = await open(context);
+    await host.create({ id: "a", kernel: "probe" });
+    host.consoles.set("a", "one\ntwo\nthree\n");
+    const tail = Buffer.concat(await all(client.get("a").output("console", { tailLines: 2 })));
+    assert.equal(tail.toString(), "two\nthree\n");
+  });
+
+  test("limits a device, and lets it go again", async (context) => {
+    const { client, host } = await open(context);
+    const drives = [{ path: "/disk", root: true }];
+    const vm = await client.create({ id: "a", kernel: "probe", drives });
+    const device = { drive: host.get("a").record.spec.drives[0]?.id ?? "" };
+    await vm.setRateLimit(device, { operations: { perSecond: 100 } });
+    assert.equal(host.get("a").record.spec.drives[0]?.rateLimit?.operations?.perSecond, 100);
+    await vm.setRateLimit(device, null);
+    assert.equal(host.get("a").record.spec.drives[0]?.rateLimit, undefined);
+    assert.equal(await codeOf(vm.setRateLimit({ drive: "none" }, null)), "invalid-argument");
+    assert.equal(await codeOf(vm.setRateLimit({ network: "eth0", direction: "rx" }, null)), "invalid-argument");
+    const odd = { network: "eth0", direction: "up" as "rx" };
+    assert.equal(await codeOf(vm.setRateLimit(odd, null)), "invalid-argument");
+  });
+
+  test("reads and changes what a guest is served", async (context) => {
+    const { client } = await open(context);
+    const { metadata } = await client.create({ kernel: "probe" });
+    await metadata.set({ role: "db", old: [1, null, "x"] });
+    assert.deepEqual(await metadata.get(), { role: "db", old: [1, null, "x"] });
+    await metadata.patch({ old: null });
+    assert.deepEqual(await metadata.get(), { role: "db" });
+    assert.equal(await codeOf(metadata.set([1])), "invalid-argument");
+  });
+
+  test("counts what was dropped", async (context) => {
+    const { client } = await open(context);
+    const vm = await client.create({ kernel: "probe" });
+    assert.deepEqual(await vm.drops(), [{ reason: "spoofed", packets: 3, bytes: 180 }]);
+  });
+
+  test("looks after the networks that VMs share", async (context) => {
+    const { host } = (await open(context)).client;
+    const blue = await host.network("blue");
+    assert.deepEqual([blue.bridge, blue.ipv6, blue.vms], ["wbr-1", null, [{ id: "vm-1", addresses: ["10.1.0.2"] }]]);
+    assert.deepEqual(await host.networks(), [blue]);
+    await host.removeNetwork("blue");
+    assert.deepEqual(await host.networks(), []);
+    assert.equal(await codeOf(host.network("blue")), "network-not-found");
+  });
+
+  test("examines the daemon's host, and collects what was left there", async (context) => {
+    const { host } = (await open(context)).client;
+    const { canJail, findings } = await host.doctor();
+    assert.deepEqual([canJail, findings], [true, [{ code: "root", title: "Root", status: "ok", found: "uid 0" }]]);
+    const { leftovers, failures } = await host.collectGarbage({ isDryRun: true, isForeign: true });
+    assert.deepEqual(failures, []);
+    assert.deepEqual(leftovers, [
+      { kind: "jail", name: "/j/a", own: false, why: "it is unknown", usedBy: "pid 1", action: "in use" },
+      { kind: "record", name: "a", own: true, why: "it ended", action: "would be settled" },
+    ]);
   });
 
   test("says that there is no daemon where there is none", async () => {
@@ -126,6 +208,54 @@ describe("a client", () => {
     assert.deepEqual(await client.access.listTokens(), [token]);
     await client.access.revokeToken(token.id);
     assert.equal(await codeOf(client.access.revokeToken(token.id)), "token-not-found");
+  });
+});
+
+describe("a vsock over the wire", () => {
+  async function connect(context: TestContext) {
+    const { client, host } = await open(context);
+    return { vm: await client.create({ kernel: "probe" }), host };
+  }
+
+  test("carries bytes both ways, more than any buffer holds, and ends with the guest", async (context) => {
+    const { vm, host } = await connect(context);
+    const stream = await vm.vsock.connect(52, { halfClose: "pass", timeoutMs: 5_000 });
+    assert.deepEqual(host.connections, [{ port: 52, halfClose: "pass", timeoutMs: 5_000 }]);
+    const sent = Buffer.alloc(8 * 1024 * 1024, "0123456789abcdef!");
+    const received = buffer(stream);
+    for (let at = 0; at < sent.length; at += 65_536) {
+      if (!stream.write(sent.subarray(at, at + 65_536))) await once(stream, "drain");
+    }
+    stream.end();
+    assert.ok((await received).equals(sent));
+  });
+
+  test("stays open where the caller's side ends and that is not to be passed on", async (context) => {
+    const { vm } = await connect(context);
+    const stream = await vm.vsock.connect(52);
+    stream.end("last words");
+    const [chunk] = await once(stream, "data");
+    assert.equal(String(chunk), "last words");
+    assert.equal(stream.readableEnded, false);
+    stream.destroy();
+  });
+
+  test("is waited for, where the guest is to call", async (context) => {
+    const { vm, host } = await connect(context);
+    const stream = await vm.vsock.accept(52, { halfClose: "pass" });
+    assert.deepEqual(host.connections, [{ port: 52, listen: true }]);
+    const received = buffer(stream);
+    stream.end("hello");
+    assert.equal((await received).toString(), "hello");
+    assert.equal(await codeOf(vm.vsock.accept(2, { timeoutMs: 50 })), "deadline-exceeded");
+    const gaveUp = AbortSignal.timeout(50);
+    assert.equal(await codeOf(vm.vsock.accept(2, { signal: gaveUp })), "deadline-exceeded");
+  });
+
+  test("is refused as the library refuses it", async (context) => {
+    const { vm } = await connect(context);
+    assert.equal(await codeOf(vm.vsock.connect(1)), "vsock-refused");
+    assert.equal(await codeOf(vm.vsock.connect(1, { signal: AbortSignal.abort() })), "aborted");
   });
 });
 

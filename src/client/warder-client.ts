@@ -13,13 +13,10 @@ import { asking, type CallOptions, telling } from "./call.ts";
 import { RemoteHost } from "./host.ts";
 import { type DaemonAddress, type OpenTransport, openTransport } from "./transport.ts";
 import { viewOf } from "./view-of.ts";
-import { RemoteVm } from "./vm.ts";
+import { RemoteVm, type Retryable } from "./vm.ts";
 
 /** How a VM is made. */
-export interface MakeOptions extends CallOptions {
-  /** The same for a retry of the same request: nothing is done twice. */
-  readonly idempotencyKey?: string;
-}
+export type MakeOptions = CallOptions & Retryable;
 
 const PAGE_SIZE = 500;
 
@@ -54,13 +51,19 @@ export class WarderClient implements Disposable {
   /** Writes a VM down and reserves what it needs; nothing of it runs. */
   async create(input: VmSpecInput, { idempotencyKey = "", ...options }: MakeOptions = {}): Promise<RemoteVm> {
     const request = { ...toRequest(input), idempotencyKey };
-    return this.get(viewOf(await asking("creating a VM", () => this.#calls.createVm(request, options))).id);
+    return this.get(viewOf(await asking("creating a VM", options, (given) => this.#calls.createVm(request, given))).id);
   }
 
-  /** Makes a VM and starts it; settles when it runs and its isolation is proven. */
-  async run(input: VmSpecInput, { idempotencyKey = "", ...options }: MakeOptions = {}): Promise<RemoteVm> {
-    const request = { ...toRequest(input), idempotencyKey };
-    return this.get(viewOf(await asking("running a VM", () => this.#calls.runVm(request, options))).id);
+  /**
+   * Makes a VM and starts it; settles when it runs and its isolation is proven. With `removeWhenEnded` the daemon forgets
+   * it when it has ended, unless the daemon ends before.
+   */
+  async run(
+    input: VmSpecInput,
+    { idempotencyKey = "", removeWhenEnded = false, ...options }: MakeOptions & { removeWhenEnded?: boolean } = {},
+  ): Promise<RemoteVm> {
+    const request = { ...toRequest(input), idempotencyKey, removeWhenEnded };
+    return this.get(viewOf(await asking("running a VM", options, (given) => this.#calls.runVm(request, given))).id);
   }
 
   /** A VM by its id. Whether there is one shows with the first call. */
@@ -72,7 +75,9 @@ export class WarderClient implements Disposable {
   async *list({ all = false, ...options }: CallOptions & { all?: boolean } = {}): AsyncGenerator<VmView, void> {
     for (let pageToken = ""; ; ) {
       const request = { all, pageSize: PAGE_SIZE, pageToken };
-      const { vms, nextPageToken } = await asking("listing VMs", () => this.#calls.listVms(request, options));
+      const { vms, nextPageToken } = await asking("listing VMs", options, (given) =>
+        this.#calls.listVms(request, given),
+      );
       yield* vms.map(fromWireVm);
       if (nextPageToken === "") return;
       pageToken = nextPageToken;
@@ -86,7 +91,7 @@ export class WarderClient implements Disposable {
     ...options
   }: CallOptions & { since?: number; id?: string } = {}): AsyncGenerator<VmChange, void> {
     const request = { id, ...(since === undefined ? {} : { since: BigInt(since) }) };
-    for await (const { change } of telling("watching VMs", () => this.#calls.watchVms(request, options))) {
+    for await (const { change } of telling("watching VMs", options, (given) => this.#calls.watchVms(request, given))) {
       if (change !== undefined) yield fromWireChange(change);
     }
   }

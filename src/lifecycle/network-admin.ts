@@ -5,6 +5,8 @@ import { type NetworkName, networkNameProblem } from "../vm/network/names.ts";
 import { hasEnded } from "../vm/state.ts";
 import { type NetworkHost, namedNetworks } from "./network-plan.ts";
 
+export type { DropCount } from "../network/counters.ts";
+
 /** A network that VMs share, and who is in it. Members are only ever added. */
 export interface SharedNetwork {
   readonly name: string;

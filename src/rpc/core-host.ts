@@ -1,15 +1,24 @@
 import type { Host } from "../host/host.ts";
-import { OutputReader } from "../lifecycle/follow.ts";
 import type { Machinery } from "../lifecycle/machinery.ts";
+import { countDrops, type DropCount } from "../lifecycle/network-admin.ts";
+import { readOutput } from "../lifecycle/read-output.ts";
 import { usageOf, type VmUsage } from "../lifecycle/usage.ts";
 import type { Warder } from "../lifecycle/warder.ts";
 import type { VmChange } from "../vm/change.ts";
-import { toVmId } from "../vm/id.ts";
+import { toVmId, type VmId } from "../vm/id.ts";
 import type { VmRecord } from "../vm/record.ts";
 import type { VmSpecInput } from "../vm/spec.ts";
 import { isLive } from "../vm/state.ts";
 import { CpuMeter } from "./cpu-meter.ts";
-import type { HostPort, MakeOptions, OutputKind, VmMeasures, VmPort, WatchOptions } from "./host-port.ts";
+import type {
+  HostPort,
+  MakeOptions,
+  OutputKind,
+  OutputOptions,
+  VmMeasures,
+  VmPort,
+  WatchOptions,
+} from "./host-port.ts";
 
 /** The core as the services see it. */
 export class CoreHost implements HostPort {
@@ -31,6 +40,10 @@ export class CoreHost implements HostPort {
 
   get(id: string): VmPort {
     return this.#warder.get(id);
+  }
+
+  hasRemoved(id: string): boolean {
+    return this.#warder.hasRemoved(id);
   }
 
   records(): readonly VmRecord[] {
@@ -82,10 +95,12 @@ export class CoreHost implements HostPort {
     };
   }
 
-  async *output(id: string, kind: OutputKind, follow: boolean, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    using reader = new OutputReader(this.#machinery, toVmId(id), kind);
-    if (follow) yield* reader.follow(signal);
-    else yield* reader.read();
+  output(id: string, kind: OutputKind, options: OutputOptions): AsyncIterable<Uint8Array> {
+    return readOutput(this.#machinery, toVmId(id), kind, options);
+  }
+
+  drops(id: VmId, signal: AbortSignal): Promise<readonly DropCount[]> {
+    return countDrops(this.#machinery, id, signal);
   }
 
   get #machinery(): Machinery {

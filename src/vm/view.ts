@@ -47,7 +47,7 @@ export interface VmView {
   readonly cgroup: { readonly version: 1 | 2; readonly directories: Readonly<Record<string, string>> } | null;
   /** Of a VM with networks, from its first run on: its namespace and interfaces. */
   readonly network?: { readonly namespace: string | null; readonly interfaces: readonly NetworkView[] };
-  /** What is kept of its output, and what was lost. A daemon does not tell. */
+  /** What is kept of its output, and what was lost. A list, and a daemon of an earlier release, do not tell. */
   readonly output?: OutputViews;
   /** RFC 3339, in UTC. */
   readonly createdAt: string;

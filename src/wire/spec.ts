@@ -3,14 +3,14 @@ import type {
   DriveSchema,
   VmSpecSchema,
   Drive as WireDrive,
-  RateLimit as WireRateLimit,
   Restart as WireRestart,
   VmSpec as WireSpec,
 } from "../../gen/warder/v1/vm_pb.js";
 import type { VmSpecInput } from "../vm/spec.ts";
 import { fromWireLadder, toWireLadder } from "./exit.ts";
 import { fromWireLimits, toWireLimits } from "./limits.ts";
-import { fromWhole, present, toMore, toWhole } from "./values.ts";
+import { fromWireRateLimit, toWireRateLimit } from "./rate-limit.ts";
+import { present, toMore } from "./values.ts";
 import { words } from "./words.ts";
 
 type DriveInput = NonNullable<VmSpecInput["drives"]>[number];
@@ -52,49 +52,13 @@ export function fromWireSpec(spec: WireSpec): VmSpecInput {
 }
 
 function toWireDrive({ id, path, readOnly, root, rateLimit }: DriveInput): MessageInitShape<typeof DriveSchema> {
-  return present({
-    ...{ id, path, readOnly, root },
-    rateLimit:
-      rateLimit === undefined
-        ? undefined
-        : present({
-            bandwidth:
-              rateLimit.bandwidth === undefined
-                ? undefined
-                : present({
-                    bytesPerSecond: toWhole(rateLimit.bandwidth.bytesPerSecond),
-                    burstBytes: toWhole(rateLimit.bandwidth.burstBytes),
-                  }),
-            operations:
-              rateLimit.operations === undefined
-                ? undefined
-                : present({
-                    perSecond: toWhole(rateLimit.operations.perSecond),
-                    burst: toWhole(rateLimit.operations.burst),
-                  }),
-          }),
-  });
+  const limit = rateLimit === undefined ? undefined : toWireRateLimit(rateLimit);
+  return present({ id, path, readOnly, root, rateLimit: limit });
 }
 
 function fromWireDrive({ id, path, readOnly, root, rateLimit }: WireDrive): DriveInput {
   const limit = rateLimit === undefined ? undefined : fromWireRateLimit(rateLimit);
   return present({ id, path, readOnly, root, rateLimit: limit }) as DriveInput;
-}
-
-function fromWireRateLimit({ bandwidth, operations }: WireRateLimit): NonNullable<DriveInput["rateLimit"]> {
-  return present({
-    bandwidth:
-      bandwidth === undefined
-        ? undefined
-        : present({
-            bytesPerSecond: fromWhole(bandwidth.bytesPerSecond),
-            burstBytes: fromWhole(bandwidth.burstBytes),
-          }),
-    operations:
-      operations === undefined
-        ? undefined
-        : present({ perSecond: fromWhole(operations.perSecond), burst: fromWhole(operations.burst) }),
-  }) as NonNullable<DriveInput["rateLimit"]>;
 }
 
 function toWireRestart({ policy, ...rest }: RestartInput) {

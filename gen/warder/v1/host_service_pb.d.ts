@@ -318,6 +318,13 @@ export declare type CollectGarbageRequest = Message<"warder.v1.CollectGarbageReq
    * @generated from field: bool dry_run = 1;
    */
   dryRun: boolean;
+
+  /**
+   * Remove also what looks like another manager's, and nothing uses.
+   *
+   * @generated from field: bool foreign = 2;
+   */
+  foreign: boolean;
 };
 
 /**
@@ -360,7 +367,7 @@ export declare const CollectGarbageResponseSchema: GenMessage<CollectGarbageResp
  */
 export declare type Leftover = Message<"warder.v1.Leftover"> & {
   /**
-   * `record`, `jail`, `cgroup` or `output`.
+   * `record`, `jail`, `link`, `cgroup`, `namespace`, `interface` or `output`.
    *
    * @generated from field: string kind = 1;
    */
@@ -388,11 +395,18 @@ export declare type Leftover = Message<"warder.v1.Leftover"> & {
   why: string;
 
   /**
-   * `removed`, `settled`, `would be removed`, `would be settled`, `still there` or `foreign`.
+   * `removed`, `settled`, `would be removed`, `would be settled`, `still there`, `foreign` or `in use`.
    *
    * @generated from field: string action = 5;
    */
   action: string;
+
+  /**
+   * By whom or what it is used, where it is another manager's and in use.
+   *
+   * @generated from field: optional string used_by = 6;
+   */
+  usedBy?: string | undefined;
 };
 
 /**
@@ -400,6 +414,189 @@ export declare type Leftover = Message<"warder.v1.Leftover"> & {
  * Use `create(LeftoverSchema)` to create a new message.
  */
 export declare const LeftoverSchema: GenMessage<Leftover>;
+
+/**
+ * SharedNetwork is a network that VMs share.
+ *
+ * @generated from message warder.v1.SharedNetwork
+ */
+export declare type SharedNetwork = Message<"warder.v1.SharedNetwork"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Its bridge on the host.
+   *
+   * @generated from field: string bridge = 2;
+   */
+  bridge: string;
+
+  /**
+   * Its IPv4 network.
+   *
+   * @generated from field: string ipv4 = 3;
+   */
+  ipv4: string;
+
+  /**
+   * Its IPv6 network, where it has one.
+   *
+   * @generated from field: optional string ipv6 = 4;
+   */
+  ipv6?: string | undefined;
+
+  /**
+   * VMs that have not ended.
+   *
+   * @generated from field: repeated warder.v1.NetworkMember vms = 5;
+   */
+  vms: NetworkMember[];
+};
+
+/**
+ * Describes the message warder.v1.SharedNetwork.
+ * Use `create(SharedNetworkSchema)` to create a new message.
+ */
+export declare const SharedNetworkSchema: GenMessage<SharedNetwork>;
+
+/**
+ * NetworkMember is a VM in a network.
+ *
+ * @generated from message warder.v1.NetworkMember
+ */
+export declare type NetworkMember = Message<"warder.v1.NetworkMember"> & {
+  /**
+   * The VM's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its addresses there.
+   *
+   * @generated from field: repeated string addresses = 2;
+   */
+  addresses: string[];
+};
+
+/**
+ * Describes the message warder.v1.NetworkMember.
+ * Use `create(NetworkMemberSchema)` to create a new message.
+ */
+export declare const NetworkMemberSchema: GenMessage<NetworkMember>;
+
+/**
+ * ListNetworksRequest asks for the networks.
+ *
+ * @generated from message warder.v1.ListNetworksRequest
+ */
+export declare type ListNetworksRequest = Message<"warder.v1.ListNetworksRequest"> & {
+};
+
+/**
+ * Describes the message warder.v1.ListNetworksRequest.
+ * Use `create(ListNetworksRequestSchema)` to create a new message.
+ */
+export declare const ListNetworksRequestSchema: GenMessage<ListNetworksRequest>;
+
+/**
+ * ListNetworksResponse is the networks.
+ *
+ * @generated from message warder.v1.ListNetworksResponse
+ */
+export declare type ListNetworksResponse = Message<"warder.v1.ListNetworksResponse"> & {
+  /**
+   * By name.
+   *
+   * @generated from field: repeated warder.v1.SharedNetwork networks = 1;
+   */
+  networks: SharedNetwork[];
+};
+
+/**
+ * Describes the message warder.v1.ListNetworksResponse.
+ * Use `create(ListNetworksResponseSchema)` to create a new message.
+ */
+export declare const ListNetworksResponseSchema: GenMessage<ListNetworksResponse>;
+
+/**
+ * GetNetworkRequest asks about a network.
+ *
+ * @generated from message warder.v1.GetNetworkRequest
+ */
+export declare type GetNetworkRequest = Message<"warder.v1.GetNetworkRequest"> & {
+  /**
+   * Required.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message warder.v1.GetNetworkRequest.
+ * Use `create(GetNetworkRequestSchema)` to create a new message.
+ */
+export declare const GetNetworkRequestSchema: GenMessage<GetNetworkRequest>;
+
+/**
+ * GetNetworkResponse is about a network.
+ *
+ * @generated from message warder.v1.GetNetworkResponse
+ */
+export declare type GetNetworkResponse = Message<"warder.v1.GetNetworkResponse"> & {
+  /**
+   * The network.
+   *
+   * @generated from field: warder.v1.SharedNetwork network = 1;
+   */
+  network?: SharedNetwork | undefined;
+};
+
+/**
+ * Describes the message warder.v1.GetNetworkResponse.
+ * Use `create(GetNetworkResponseSchema)` to create a new message.
+ */
+export declare const GetNetworkResponseSchema: GenMessage<GetNetworkResponse>;
+
+/**
+ * RemoveNetworkRequest asks to remove a network.
+ *
+ * @generated from message warder.v1.RemoveNetworkRequest
+ */
+export declare type RemoveNetworkRequest = Message<"warder.v1.RemoveNetworkRequest"> & {
+  /**
+   * Required.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message warder.v1.RemoveNetworkRequest.
+ * Use `create(RemoveNetworkRequestSchema)` to create a new message.
+ */
+export declare const RemoveNetworkRequestSchema: GenMessage<RemoveNetworkRequest>;
+
+/**
+ * RemoveNetworkResponse tells that the network is gone.
+ *
+ * @generated from message warder.v1.RemoveNetworkResponse
+ */
+export declare type RemoveNetworkResponse = Message<"warder.v1.RemoveNetworkResponse"> & {
+};
+
+/**
+ * Describes the message warder.v1.RemoveNetworkResponse.
+ * Use `create(RemoveNetworkResponseSchema)` to create a new message.
+ */
+export declare const RemoveNetworkResponseSchema: GenMessage<RemoveNetworkResponse>;
 
 /**
  * Role is what a caller may do. Each role may do what those before it may.
@@ -487,6 +684,36 @@ export declare const HostService: GenService<{
     methodKind: "unary";
     input: typeof CollectGarbageRequestSchema;
     output: typeof CollectGarbageResponseSchema;
+  },
+  /**
+   * ListNetworks lists the networks that VMs share, by name.
+   *
+   * @generated from rpc warder.v1.HostService.ListNetworks
+   */
+  listNetworks: {
+    methodKind: "unary";
+    input: typeof ListNetworksRequestSchema;
+    output: typeof ListNetworksResponseSchema;
+  },
+  /**
+   * GetNetwork tells of one of them.
+   *
+   * @generated from rpc warder.v1.HostService.GetNetwork
+   */
+  getNetwork: {
+    methodKind: "unary";
+    input: typeof GetNetworkRequestSchema;
+    output: typeof GetNetworkResponseSchema;
+  },
+  /**
+   * RemoveNetwork removes one that no VM is in, with its bridge.
+   *
+   * @generated from rpc warder.v1.HostService.RemoveNetwork
+   */
+  removeNetwork: {
+    methodKind: "unary";
+    input: typeof RemoveNetworkRequestSchema;
+    output: typeof RemoveNetworkResponseSchema;
   },
 }>;
 

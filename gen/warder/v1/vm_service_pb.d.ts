@@ -4,8 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { IsolationReport, ShutdownMethod, ShutdownRung, Vm, VmExit, VmSpec, VmState } from "./vm_pb.js";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { IsolationReport, RateLimit, ShutdownMethod, ShutdownRung, Vm, VmExit, VmSpec, VmState } from "./vm_pb.js";
+import type { Timestamp, Value } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file warder/v1/vm_service.proto.
@@ -93,6 +93,13 @@ export declare type RunVmRequest = Message<"warder.v1.RunVmRequest"> & {
    * @generated from field: string tenant = 3;
    */
   tenant: string;
+
+  /**
+   * Forget the VM, with its output, when it has ended. It is not forgotten where the daemon ends before it does.
+   *
+   * @generated from field: bool remove_when_ended = 4;
+   */
+  removeWhenEnded: boolean;
 };
 
 /**
@@ -133,6 +140,14 @@ export declare type StartVmRequest = Message<"warder.v1.StartVmRequest"> & {
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * The same key for the same request: whoever asks again, not knowing what became of the first time, starts the VM once.
+   * At most 128 printable ASCII characters. Empty: each request is a new one.
+   *
+   * @generated from field: string idempotency_key = 2;
+   */
+  idempotencyKey: string;
 };
 
 /**
@@ -329,6 +344,13 @@ export declare type PauseVmRequest = Message<"warder.v1.PauseVmRequest"> & {
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * Even where this release of Firecracker loses the VM's vsock by it.
+   *
+   * @generated from field: bool force = 2;
+   */
+  force: boolean;
 };
 
 /**
@@ -409,6 +431,13 @@ export declare type RebootVmRequest = Message<"warder.v1.RebootVmRequest"> & {
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * How it is ended. Empty: as the VM's spec says.
+   *
+   * @generated from field: repeated warder.v1.ShutdownRung ladder = 2;
+   */
+  ladder: ShutdownRung[];
 };
 
 /**
@@ -947,6 +976,13 @@ export declare type StreamOutputRequest = Message<"warder.v1.StreamOutputRequest
    * @generated from field: bool follow = 3;
    */
   follow: boolean;
+
+  /**
+   * Begin with the last so many lines of what is kept. Left out: with all of it.
+   *
+   * @generated from field: optional uint32 tail_lines = 4;
+   */
+  tailLines?: number | undefined;
 };
 
 /**
@@ -974,6 +1010,360 @@ export declare type StreamOutputResponse = Message<"warder.v1.StreamOutputRespon
  * Use `create(StreamOutputResponseSchema)` to create a new message.
  */
 export declare const StreamOutputResponseSchema: GenMessage<StreamOutputResponse>;
+
+/**
+ * SetRateLimitRequest asks to limit a device.
+ *
+ * @generated from message warder.v1.SetRateLimitRequest
+ */
+export declare type SetRateLimitRequest = Message<"warder.v1.SetRateLimitRequest"> & {
+  /**
+   * Required.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What is limited. Required.
+   *
+   * @generated from oneof warder.v1.SetRateLimitRequest.device
+   */
+  device: {
+    /**
+     * A disk, by its id.
+     *
+     * @generated from field: string drive = 2;
+     */
+    value: string;
+    case: "drive";
+  } | {
+    /**
+     * One direction of an interface.
+     *
+     * @generated from field: warder.v1.InterfaceDirection network = 3;
+     */
+    value: InterfaceDirection;
+    case: "network";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The limit. Absent: none.
+   *
+   * @generated from field: warder.v1.RateLimit limit = 4;
+   */
+  limit?: RateLimit | undefined;
+};
+
+/**
+ * Describes the message warder.v1.SetRateLimitRequest.
+ * Use `create(SetRateLimitRequestSchema)` to create a new message.
+ */
+export declare const SetRateLimitRequestSchema: GenMessage<SetRateLimitRequest>;
+
+/**
+ * InterfaceDirection is one direction of a network interface.
+ *
+ * @generated from message warder.v1.InterfaceDirection
+ */
+export declare type InterfaceDirection = Message<"warder.v1.InterfaceDirection"> & {
+  /**
+   * The interface as the VM knows it, such as `eth0`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * `rx`, which is towards the guest, or `tx`.
+   *
+   * @generated from field: string direction = 2;
+   */
+  direction: string;
+};
+
+/**
+ * Describes the message warder.v1.InterfaceDirection.
+ * Use `create(InterfaceDirectionSchema)` to create a new message.
+ */
+export declare const InterfaceDirectionSchema: GenMessage<InterfaceDirection>;
+
+/**
+ * SetRateLimitResponse tells that the device is limited.
+ *
+ * @generated from message warder.v1.SetRateLimitResponse
+ */
+export declare type SetRateLimitResponse = Message<"warder.v1.SetRateLimitResponse"> & {
+};
+
+/**
+ * Describes the message warder.v1.SetRateLimitResponse.
+ * Use `create(SetRateLimitResponseSchema)` to create a new message.
+ */
+export declare const SetRateLimitResponseSchema: GenMessage<SetRateLimitResponse>;
+
+/**
+ * GetMetadataRequest asks what a guest is served.
+ *
+ * @generated from message warder.v1.GetMetadataRequest
+ */
+export declare type GetMetadataRequest = Message<"warder.v1.GetMetadataRequest"> & {
+  /**
+   * Required.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message warder.v1.GetMetadataRequest.
+ * Use `create(GetMetadataRequestSchema)` to create a new message.
+ */
+export declare const GetMetadataRequestSchema: GenMessage<GetMetadataRequest>;
+
+/**
+ * GetMetadataResponse is what a guest is served.
+ *
+ * @generated from message warder.v1.GetMetadataResponse
+ */
+export declare type GetMetadataResponse = Message<"warder.v1.GetMetadataResponse"> & {
+  /**
+   * An object.
+   *
+   * @generated from field: google.protobuf.Value data = 1;
+   */
+  data?: Value | undefined;
+};
+
+/**
+ * Describes the message warder.v1.GetMetadataResponse.
+ * Use `create(GetMetadataResponseSchema)` to create a new message.
+ */
+export declare const GetMetadataResponseSchema: GenMessage<GetMetadataResponse>;
+
+/**
+ * SetMetadataRequest asks to serve a guest something else.
+ *
+ * @generated from message warder.v1.SetMetadataRequest
+ */
+export declare type SetMetadataRequest = Message<"warder.v1.SetMetadataRequest"> & {
+  /**
+   * Required.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * An object. Required.
+   *
+   * @generated from field: google.protobuf.Value data = 2;
+   */
+  data?: Value | undefined;
+
+  /**
+   * Merge it into what is served (RFC 7396): null removes a member. False: it takes the place of all of it.
+   *
+   * @generated from field: bool merge = 3;
+   */
+  merge: boolean;
+};
+
+/**
+ * Describes the message warder.v1.SetMetadataRequest.
+ * Use `create(SetMetadataRequestSchema)` to create a new message.
+ */
+export declare const SetMetadataRequestSchema: GenMessage<SetMetadataRequest>;
+
+/**
+ * SetMetadataResponse is what a guest is served now.
+ *
+ * @generated from message warder.v1.SetMetadataResponse
+ */
+export declare type SetMetadataResponse = Message<"warder.v1.SetMetadataResponse"> & {
+  /**
+   * An object.
+   *
+   * @generated from field: google.protobuf.Value data = 1;
+   */
+  data?: Value | undefined;
+};
+
+/**
+ * Describes the message warder.v1.SetMetadataResponse.
+ * Use `create(SetMetadataResponseSchema)` to create a new message.
+ */
+export declare const SetMetadataResponseSchema: GenMessage<SetMetadataResponse>;
+
+/**
+ * CountDropsRequest asks what was dropped.
+ *
+ * @generated from message warder.v1.CountDropsRequest
+ */
+export declare type CountDropsRequest = Message<"warder.v1.CountDropsRequest"> & {
+  /**
+   * Required.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message warder.v1.CountDropsRequest.
+ * Use `create(CountDropsRequestSchema)` to create a new message.
+ */
+export declare const CountDropsRequestSchema: GenMessage<CountDropsRequest>;
+
+/**
+ * CountDropsResponse is what was dropped.
+ *
+ * @generated from message warder.v1.CountDropsResponse
+ */
+export declare type CountDropsResponse = Message<"warder.v1.CountDropsResponse"> & {
+  /**
+   * One entry for each reason. Empty where the VM has no rules now.
+   *
+   * @generated from field: repeated warder.v1.DropCount drops = 1;
+   */
+  drops: DropCount[];
+};
+
+/**
+ * Describes the message warder.v1.CountDropsResponse.
+ * Use `create(CountDropsResponseSchema)` to create a new message.
+ */
+export declare const CountDropsResponseSchema: GenMessage<CountDropsResponse>;
+
+/**
+ * DropCount is what was dropped for one reason, since the rules were put in force.
+ *
+ * @generated from message warder.v1.DropCount
+ */
+export declare type DropCount = Message<"warder.v1.DropCount"> & {
+  /**
+   * A stable name.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * How many packets.
+   *
+   * @generated from field: uint64 packets = 2;
+   */
+  packets: bigint;
+
+  /**
+   * How many bytes.
+   *
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message warder.v1.DropCount.
+ * Use `create(DropCountSchema)` to create a new message.
+ */
+export declare const DropCountSchema: GenMessage<DropCount>;
+
+/**
+ * StreamVsockRequest is a piece of what goes to the guest.
+ *
+ * @generated from message warder.v1.StreamVsockRequest
+ */
+export declare type StreamVsockRequest = Message<"warder.v1.StreamVsockRequest"> & {
+  /**
+   * How the connection is made: in the first request, and in no other.
+   *
+   * @generated from field: warder.v1.VsockOpening opening = 1;
+   */
+  opening?: VsockOpening | undefined;
+
+  /**
+   * What goes to the guest.
+   *
+   * @generated from field: bytes data = 2;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message warder.v1.StreamVsockRequest.
+ * Use `create(StreamVsockRequestSchema)` to create a new message.
+ */
+export declare const StreamVsockRequestSchema: GenMessage<StreamVsockRequest>;
+
+/**
+ * VsockOpening says which connection.
+ *
+ * @generated from message warder.v1.VsockOpening
+ */
+export declare type VsockOpening = Message<"warder.v1.VsockOpening"> & {
+  /**
+   * The VM. Required.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The guest's port; with `listen` the host's. Required.
+   *
+   * @generated from field: uint32 port = 2;
+   */
+  port: number;
+
+  /**
+   * Wait for the guest to connect to the port, once, instead of connecting to a port of the guest's.
+   *
+   * @generated from field: bool listen = 3;
+   */
+  listen: boolean;
+
+  /**
+   * Most milliseconds until there is a connection. Left out: 10000 to connect, and as long as the VM runs to listen.
+   *
+   * @generated from field: optional uint32 timeout_ms = 4;
+   */
+  timeoutMs?: number | undefined;
+
+  /**
+   * End the connection where the requests end: both directions of it, as Firecracker knows no half-closed ones.
+   *
+   * @generated from field: bool pass_end = 5;
+   */
+  passEnd: boolean;
+};
+
+/**
+ * Describes the message warder.v1.VsockOpening.
+ * Use `create(VsockOpeningSchema)` to create a new message.
+ */
+export declare const VsockOpeningSchema: GenMessage<VsockOpening>;
+
+/**
+ * StreamVsockResponse is a piece of what comes from the guest.
+ *
+ * @generated from message warder.v1.StreamVsockResponse
+ */
+export declare type StreamVsockResponse = Message<"warder.v1.StreamVsockResponse"> & {
+  /**
+   * As it came: do not trust it. Empty in the first response, which tells that there is a connection, and in signs of life.
+   *
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message warder.v1.StreamVsockResponse.
+ * Use `create(StreamVsockResponseSchema)` to create a new message.
+ */
+export declare const StreamVsockResponseSchema: GenMessage<StreamVsockResponse>;
 
 /**
  * OutputKind says which output.
@@ -1100,7 +1490,8 @@ export declare const VmService: GenService<{
     output: typeof RebootVmResponseSchema;
   },
   /**
-   * RemoveVm forgets a VM with its output. A VM that is not there is no error.
+   * RemoveVm forgets a VM with its output. One that was removed already is no error, as far as the changes that are kept
+   * tell, for callers of all tenants; others are not told of it from one that never was.
    *
    * @generated from rpc warder.v1.VmService.RemoveVm
    */
@@ -1160,6 +1551,47 @@ export declare const VmService: GenService<{
     output: typeof GetUsageResponseSchema;
   },
   /**
+   * SetRateLimit limits a disk or an interface, in place of any limit that it had: at once where the VM runs, and for its
+   * next runs.
+   *
+   * @generated from rpc warder.v1.VmService.SetRateLimit
+   */
+  setRateLimit: {
+    methodKind: "unary";
+    input: typeof SetRateLimitRequestSchema;
+    output: typeof SetRateLimitResponseSchema;
+  },
+  /**
+   * GetMetadata tells what a guest is served of itself.
+   *
+   * @generated from rpc warder.v1.VmService.GetMetadata
+   */
+  getMetadata: {
+    methodKind: "unary";
+    input: typeof GetMetadataRequestSchema;
+    output: typeof GetMetadataResponseSchema;
+  },
+  /**
+   * SetMetadata changes what a guest is served of itself.
+   *
+   * @generated from rpc warder.v1.VmService.SetMetadata
+   */
+  setMetadata: {
+    methodKind: "unary";
+    input: typeof SetMetadataRequestSchema;
+    output: typeof SetMetadataResponseSchema;
+  },
+  /**
+   * CountDrops tells what the rules of a VM's network have dropped, and why.
+   *
+   * @generated from rpc warder.v1.VmService.CountDrops
+   */
+  countDrops: {
+    methodKind: "unary";
+    input: typeof CountDropsRequestSchema;
+    output: typeof CountDropsResponseSchema;
+  },
+  /**
    * WatchVms tells of changes of state, from a place in their sequence on, for as long as the caller listens.
    *
    * @generated from rpc warder.v1.VmService.WatchVms
@@ -1179,6 +1611,17 @@ export declare const VmService: GenService<{
     methodKind: "server_streaming";
     input: typeof StreamOutputRequestSchema;
     output: typeof StreamOutputResponseSchema;
+  },
+  /**
+   * StreamVsock is one connection between the caller and a program of the guest's, within the limits of the VM. The first
+   * request opens it. It ends when the guest ends it, or the caller gives the call up. Needs HTTP/2.
+   *
+   * @generated from rpc warder.v1.VmService.StreamVsock
+   */
+  streamVsock: {
+    methodKind: "bidi_streaming";
+    input: typeof StreamVsockRequestSchema;
+    output: typeof StreamVsockResponseSchema;
   },
 }>;
 

@@ -9,7 +9,7 @@ import { toggle, value } from "../flags.ts";
 import type { Interruption } from "../interruption.ts";
 import { JsonLines } from "../json-lines.ts";
 import { openWarder } from "../open.ts";
-import { lastLines } from "../tail.ts";
+import { lastLines } from "../../lifecycle/tail.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** `warder logs`, parsed. */

@@ -30,6 +30,11 @@ const expected: Readonly<Record<string, Role | "host admin" | "anybody">> = {
   "/warder.v1.VmService/RebootVm": "operate",
   "/warder.v1.VmService/RemoveVm": "operate",
   "/warder.v1.VmService/ProveVm": "operate",
+  "/warder.v1.VmService/SetRateLimit": "operate",
+  "/warder.v1.VmService/GetMetadata": "operate",
+  "/warder.v1.VmService/SetMetadata": "operate",
+  "/warder.v1.VmService/StreamVsock": "operate",
+  "/warder.v1.VmService/CountDrops": "read",
   "/warder.v1.VmService/GetVm": "read",
   "/warder.v1.VmService/ListVms": "read",
   "/warder.v1.VmService/WaitVm": "read",
@@ -40,6 +45,9 @@ const expected: Readonly<Record<string, Role | "host admin" | "anybody">> = {
   "/warder.v1.HostService/GetCapacity": "read",
   "/warder.v1.HostService/RunDoctor": "host admin",
   "/warder.v1.HostService/CollectGarbage": "host admin",
+  "/warder.v1.HostService/ListNetworks": "host admin",
+  "/warder.v1.HostService/GetNetwork": "host admin",
+  "/warder.v1.HostService/RemoveNetwork": "host admin",
   "/warder.v1.AccessService/CreateToken": "host admin",
   "/warder.v1.AccessService/ListTokens": "host admin",
   "/warder.v1.AccessService/RevokeToken": "host admin",
@@ -53,7 +61,7 @@ const methods = services.flatMap((service) => service.methods.map((method) => ({
 
 /** Calls about one VM, which takes part in the question whose it is. */
 const aboutOneVm = methods.filter(({ method }) =>
-  method.input.fields.some(({ name }) => ["vm_id", "id"].includes(name) && isVmCall(method)),
+  method.input.fields.some(({ name }) => ["vm_id", "id", "opening"].includes(name) && isVmCall(method)),
 );
 
 function isVmCall(method: DescMethod): boolean {
@@ -68,21 +76,27 @@ const callers: readonly Caller[] = roles.flatMap((role) => [
 /** The status that a call ends with; `ok` where it does not fail. Streams are left after their first message. */
 async function statusOf(transport: Transport, service: DescService, method: DescMethod, token: string, vmId: string) {
   const client = createClient(service, transport) as Record<string, (...args: unknown[]) => unknown>;
-  const request = { vmId, id: vmId, name: "x", tenant: "acme", role: 1, ladder: [], config: metaldConfig };
-  const known = Object.fromEntries(method.input.fields.map(({ localName }) => [localName, true]));
+  const about = { vmId, id: vmId, opening: { id: vmId, port: 1 }, device: { case: "drive", value: "rootfs" } };
+  const request = { ...about, name: "x", tenant: "acme", role: 1, ladder: [], config: metaldConfig };
+  const members = method.input.members.map(({ localName }) => [localName, true]);
+  const known = Object.fromEntries(members);
   const fields = Object.fromEntries(Object.entries(request).filter(([name]) => known[name] === true));
   const call = client[method.localName];
   assert.ok(call);
   const signal = AbortSignal.timeout(300);
   const options = { headers: { authorization: `Bearer ${token}` }, signal };
   try {
-    const answer = call(fields, options);
+    const answer = call(method.methodKind === "bidi_streaming" ? once(fields) : fields, options);
     if (method.methodKind === "unary") await answer;
     else for await (const _message of answer as AsyncIterable<unknown>) break;
     return "Ok";
   } catch (error) {
     return signal.aborted ? "Ok" : (Code[ConnectError.from(error).code] ?? "?");
   }
+}
+
+async function* once<T>(item: T) {
+  yield item;
 }
 
 function open(caller: Caller) {

@@ -19,6 +19,7 @@ export interface Permission {
 const look: Permission = { role: "read" };
 const listen: Permission = { role: "read", isLong: true };
 const operate: Permission = { role: "operate" };
+const converse: Permission = { role: "operate", isLong: true };
 const administer: Permission = { role: "admin", isForHost: true };
 
 type Permissions<Service extends DescService> = { readonly [Name in keyof Service["method"]]: Permission };
@@ -47,9 +48,15 @@ const vms: Permissions<typeof VmService> = {
   removeVm: operate,
   // Ends a VM whose isolation has a gap.
   proveVm: operate,
+  setRateLimit: operate,
+  // May hold what the guest is to keep to itself.
+  getMetadata: operate,
+  setMetadata: operate,
+  streamVsock: converse,
   getVm: look,
   listVms: look,
   getUsage: look,
+  countDrops: look,
   waitVm: listen,
   watchVms: listen,
   streamOutput: listen,
@@ -60,6 +67,10 @@ const host: Permissions<typeof HostService> = {
   getCapacity: look,
   runDoctor: administer,
   collectGarbage: administer,
+  // They tell of VMs of every tenant.
+  listNetworks: administer,
+  getNetwork: administer,
+  removeNetwork: administer,
 };
 
 const access: Permissions<typeof AccessService> = {

@@ -7,6 +7,7 @@ import { collectGarbage } from "../../lifecycle/collect.ts";
 import { examineHost } from "../../lifecycle/examine.ts";
 import type { HealthMonitor } from "../../lifecycle/health-monitor.ts";
 import { lookAtHost } from "../../lifecycle/host-health.ts";
+import { getNetwork, listNetworks, removeSharedNetwork } from "../../lifecycle/network-admin.ts";
 import { hostSource } from "../../lifecycle/sample.ts";
 import { readSystem } from "../../lifecycle/system-info.ts";
 import { openThisMachine, readMachineConfig } from "../../lifecycle/this-machine.ts";
@@ -64,6 +65,11 @@ export async function serve({ overrides, version, signals }: ServeOptions): Prom
         startedAt,
         examine: (options) => examineHost(overrides, options),
         collect: (options) => collectGarbage(warder.machinery, options),
+        networks: {
+          list: () => listNetworks(warder.machinery),
+          get: (name) => getNetwork(warder.machinery, name),
+          remove: (name, signal) => removeSharedNetwork(warder.machinery, name, signal),
+        },
       },
       onDefect: (error) => logger.failure("a request could not be served", error),
     },

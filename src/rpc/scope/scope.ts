@@ -1,4 +1,5 @@
 import type { Caller } from "../../access/caller.ts";
+import type { DropCount } from "../../lifecycle/network-admin.ts";
 import type { VmUsage } from "../../lifecycle/usage.ts";
 import { defaultTenant, type Tenant } from "../../vm/belongings.ts";
 import type { VmChange } from "../../vm/change.ts";
@@ -8,7 +9,15 @@ import type { VmRecord } from "../../vm/record.ts";
 import { parseVmSpec, type VmSpecInput } from "../../vm/spec.ts";
 import { hasEnded } from "../../vm/state.ts";
 import type { Admission } from "../admission/admission.ts";
-import type { HostPort, MakeOptions, OutputKind, VmMeasures, VmPort, WatchOptions } from "../host-port.ts";
+import type {
+  HostPort,
+  MakeOptions,
+  OutputKind,
+  OutputOptions,
+  VmMeasures,
+  VmPort,
+  WatchOptions,
+} from "../host-port.ts";
 import { type AssetPolicy, closedFilesIn } from "./assets.ts";
 import { closedMembersIn } from "./open-members.ts";
 
@@ -49,6 +58,11 @@ export class HostScope implements HostPort {
     return this.#admitted(vm);
   }
 
+  /** Nothing tells whose a VM was that is not there any more: a tenant is not told that there was one. */
+  hasRemoved(id: string): boolean {
+    return this.#caller.tenant === undefined && this.#deps.host.hasRemoved(id);
+  }
+
   records(): readonly VmRecord[] {
     const all = this.#deps.host.records();
     return this.#caller.tenant === undefined ? all : all.filter((record) => this.#sees(record));
@@ -74,9 +88,14 @@ export class HostScope implements HostPort {
     return this.#deps.host.measure(record);
   }
 
-  output(id: string, kind: OutputKind, follow: boolean, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  output(id: string, kind: OutputKind, options: OutputOptions): AsyncIterable<Uint8Array> {
     void this.get(id);
-    return this.#deps.host.output(id, kind, follow, signal);
+    return this.#deps.host.output(id, kind, options);
+  }
+
+  async drops(id: VmId, signal: AbortSignal): Promise<readonly DropCount[]> {
+    void this.get(id);
+    return this.#deps.host.drops(id, signal);
   }
 
   #sees({ spec }: VmRecord): boolean {
@@ -169,6 +188,7 @@ export class HostScope implements HostPort {
       get record() {
         return vm.record;
       },
+      inspect: () => vm.inspect(),
       async start(options) {
         const { id, state, spec } = vm.record;
         if (!hasEnded(state)) return vm.start(options);
@@ -187,6 +207,13 @@ export class HostScope implements HostPort {
       remove: (options) => vm.remove(options),
       wait: (options) => vm.wait(options),
       prove: (options) => vm.prove(options),
+      setRateLimit: (device, limit, options) => vm.setRateLimit(device, limit, options),
+      get metadata() {
+        return vm.metadata;
+      },
+      get vsock() {
+        return vm.vsock;
+      },
     };
   }
 }

@@ -48,7 +48,9 @@ export class SlowClients {
   }
 
   #watchStream(request: Http2ServerRequest, { stream }: Http2ServerResponse): void {
-    const late = setTimeout(() => this.#cutOff(stream), this.#limits.requestTimeoutMs).unref();
+    // An answer that has begun before the request has ended is one half of a conversation: it ends when its ends want.
+    const cut = () => (stream.headersSent ? undefined : this.#cutOff(stream));
+    const late = setTimeout(cut, this.#limits.requestTimeoutMs).unref();
     request.once("end", () => clearTimeout(late));
     stream.once("close", () => clearTimeout(late));
     stream.setTimeout(this.#limits.stallTimeoutMs, () => {

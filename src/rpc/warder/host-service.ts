@@ -1,7 +1,8 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { HostService } from "../../../gen/warder/v1/host_service_pb.js";
 import type { DoctorReport } from "../../doctor/report.ts";
-import type { Collection } from "../../lifecycle/collect.ts";
+import type { Collection, CollectOptions } from "../../lifecycle/collect.ts";
+import type { SharedNetwork } from "../../lifecycle/network-admin.ts";
 import type { Tenant } from "../../vm/belongings.ts";
 import { roleWords } from "../../wire/access.ts";
 import { toTimestamp } from "../../wire/values.ts";
@@ -18,7 +19,17 @@ export interface MachinePort {
   readonly startedAt: number;
   readonly budgets: (tenant: Tenant | undefined) => readonly Budget[];
   readonly examine: (options: { readonly probe: boolean; readonly signal: AbortSignal }) => Promise<DoctorReport>;
-  readonly collect: (options: { readonly isDryRun: boolean }) => Promise<Collection>;
+  readonly collect: (options: CollectOptions) => Promise<Collection>;
+  readonly networks: NetworksPort;
+}
+
+/** The networks that VMs share. */
+export interface NetworksPort {
+  list(): readonly SharedNetwork[];
+  /** @throws {@link WarderError} `network-not-found`, `invalid-argument`. */
+  get(name: string): SharedNetwork;
+  /** @throws {@link WarderError} the same; `network-in-use`. */
+  remove(name: string, signal: AbortSignal): Promise<void>;
 }
 
 /** `warder.v1.HostService` over the machine. Documented in its `.proto`. */
@@ -46,10 +57,31 @@ export function hostService(machine: MachinePort): ServiceImpl<typeof HostServic
       return { canJail, findings: findings.map((finding) => ({ ...finding })), durationMs };
     },
 
-    async collectGarbage({ dryRun }) {
-      const { leftovers, failures } = await machine.collect({ isDryRun: dryRun });
+    async collectGarbage({ dryRun, foreign }) {
+      const { leftovers, failures } = await machine.collect({ isDryRun: dryRun, isForeign: foreign });
       return { leftovers: leftovers.map((each) => ({ ...each })), failures: [...failures] };
     },
+
+    listNetworks() {
+      return { networks: machine.networks.list().map(toWireNetwork) };
+    },
+
+    getNetwork({ name }) {
+      return { network: toWireNetwork(machine.networks.get(name)) };
+    },
+
+    async removeNetwork({ name }, context) {
+      await machine.networks.remove(name, signalOf(context, `removing the network ${name}`));
+      return {};
+    },
+  };
+}
+
+function toWireNetwork({ ipv6, vms, ...rest }: SharedNetwork) {
+  return {
+    ...rest,
+    ...(ipv6 === null ? {} : { ipv6 }),
+    vms: vms.map(({ id, addresses }) => ({ id, addresses: [...addresses] })),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { ShutdownRung } from "../../../gen/warder/v1/vm_pb.js";
 import { type CreateVmRequest, OutputKind, type VmService } from "../../../gen/warder/v1/vm_service_pb.js";
 import { isWarderError, WarderError } from "../../vm/error.ts";
 import type { ShutdownLadder, ShutdownOutcome } from "../../vm/shutdown.ts";
@@ -15,14 +16,19 @@ import { words } from "../../wire/words.ts";
 import { hostOf, signalOf } from "../call.ts";
 import type { MakeOptions, VmPort } from "../host-port.ts";
 import { pageOf } from "../paging.ts";
+import { deviceCalls } from "./device-calls.ts";
+import { idempotencyOf, wrong } from "./requests.ts";
 import { SIGN_OF_LIFE_MS, withSignsOfLife } from "./signs-of-life.ts";
+import { streamVsock } from "./vsock-stream.ts";
 
 const PAGE_SIZES = { byDefault: 100, most: 1_000 };
 const PAGE_FIELDS = { size: "page_size", token: "page_token" };
-const KEY_MAX_LENGTH = 128;
 
 /** `warder.v1.VmService` over the core. Documented in its `.proto`. */
 export const vmService: ServiceImpl<typeof VmService> = {
+  ...deviceCalls,
+  streamVsock,
+
   async createVm(request, context) {
     const vm = await hostOf(context).create(specOf(request), makeOptions(request, context, "creating a VM"));
     return describe(vm);
@@ -30,19 +36,19 @@ export const vmService: ServiceImpl<typeof VmService> = {
 
   async runVm(request, context) {
     const vm = await hostOf(context).run(specOf(request), makeOptions(request, context, "running a VM"));
+    if (request.removeWhenEnded) removeWhenEnded(vm);
     return describe(vm);
   },
 
-  async startVm({ id }, context) {
+  async startVm({ id, idempotencyKey }, context) {
     const vm = hostOf(context).get(id);
-    await vm.start({ signal: signalOf(context, `starting ${id}`) });
+    await vm.start({ signal: signalOf(context, `starting ${id}`), ...idempotencyOf(idempotencyKey) });
     return describe(vm);
   },
 
   async stopVm({ id, ladder }, context) {
     const vm = hostOf(context).get(id);
-    const own = ladder.length === 0 ? undefined : toLadder(fromWireLadder(ladder));
-    return ended(vm, await stop(vm, own, signalOf(context, `stopping ${id}`)));
+    return ended(vm, await vm.stop({ signal: signalOf(context, `stopping ${id}`), ...ladderOf(ladder) }));
   },
 
   async killVm({ id }, context) {
@@ -50,9 +56,9 @@ export const vmService: ServiceImpl<typeof VmService> = {
     return ended(vm, await vm.kill({ signal: signalOf(context, `killing ${id}`) }));
   },
 
-  async pauseVm({ id }, context) {
+  async pauseVm({ id, force }, context) {
     const vm = hostOf(context).get(id);
-    await vm.pause({ signal: signalOf(context, `pausing ${id}`) });
+    await vm.pause({ force, signal: signalOf(context, `pausing ${id}`) });
     return describe(vm);
   },
 
@@ -62,16 +68,21 @@ export const vmService: ServiceImpl<typeof VmService> = {
     return describe(vm);
   },
 
-  async rebootVm({ id }, context) {
+  async rebootVm({ id, ladder }, context) {
     const vm = hostOf(context).get(id);
-    await vm.reboot({ signal: signalOf(context, `rebooting ${id}`) });
+    await vm.reboot({ signal: signalOf(context, `rebooting ${id}`), ...ladderOf(ladder) });
     return describe(vm);
   },
 
   async removeVm({ id, force }, context) {
-    await hostOf(context)
-      .get(id)
-      .remove({ force, signal: signalOf(context, `removing ${id}`) });
+    const host = hostOf(context);
+    try {
+      await host.get(id).remove({ force, signal: signalOf(context, `removing ${id}`) });
+    } catch (error) {
+      // It is as it was asked for.
+      const isGone = isWarderError(error) && error.code === "vm-not-found" && host.hasRemoved(id);
+      if (!isGone) throw error;
+    }
     return {};
   },
 
@@ -129,23 +140,29 @@ export const vmService: ServiceImpl<typeof VmService> = {
     }
   },
 
-  async *streamOutput({ id, kind, follow }, context) {
-    const signal = signalOf(context, `reading the output of ${id}`);
-    const output = hostOf(context).output(id, kind === OutputKind.LOG ? "log" : "console", follow, signal);
+  async *streamOutput({ id, kind, follow, tailLines }, context) {
+    const output = hostOf(context).output(id, kind === OutputKind.LOG ? "log" : "console", {
+      follow,
+      signal: signalOf(context, `reading the output of ${id}`),
+      ...(tailLines === undefined ? {} : { tailLines }),
+    });
     for await (const data of withSignsOfLife(output, SIGN_OF_LIFE_MS)) yield data === undefined ? {} : { data };
   },
 };
 
-function describe({ record }: VmPort) {
-  return { vm: toWireVm(toView(record)) };
+function describe(vm: VmPort) {
+  return { vm: toWireVm(vm.inspect()) };
+}
+
+/** Whoever asked for it does not wait. Where the daemon ends first, the VM goes on and is kept. */
+function removeWhenEnded(vm: VmPort): void {
+  vm.wait()
+    .then(() => vm.remove())
+    .catch(() => undefined);
 }
 
 function ended({ record }: VmPort, outcome: ShutdownOutcome) {
   return { ...toWireOutcome(outcome), ...(record.exit === undefined ? {} : { exit: toWireExit(record.exit) }) };
-}
-
-function stop(vm: VmPort, ladder: ShutdownLadder | undefined, signal: AbortSignal): Promise<ShutdownOutcome> {
-  return vm.stop(ladder === undefined ? { signal } : { ladder, signal });
 }
 
 function specOf({ spec, tenant }: Pick<CreateVmRequest, "spec" | "tenant">): VmSpecInput {
@@ -158,28 +175,19 @@ function makeOptions(
   context: HandlerContext,
   doing: string,
 ): MakeOptions {
-  if (idempotencyKey.length > KEY_MAX_LENGTH || !/^[\x21-\x7e]*$/.test(idempotencyKey)) {
-    throw wrong("idempotency_key", `must be at most ${KEY_MAX_LENGTH} printable ASCII characters without blanks`);
-  }
-  return { signal: signalOf(context, doing), ...(idempotencyKey === "" ? {} : { idempotencyKey }) };
+  return { signal: signalOf(context, doing), ...idempotencyOf(idempotencyKey) };
 }
 
-/** A way down as a caller gives it, held to the rules for a VM's own. */
-function toLadder(shutdown: ShutdownLadder): ShutdownLadder {
+/** A way down as a caller gives it, held to the rules for a VM's own; nothing where none is given. */
+function ladderOf(rungs: readonly ShutdownRung[]): { readonly ladder?: ShutdownLadder } {
+  if (rungs.length === 0) return {};
+  const shutdown = fromWireLadder(rungs);
   try {
-    return parseVmSpec({ kernel: "probe", shutdown: [...shutdown] }).shutdown;
+    return { ladder: parseVmSpec({ kernel: "probe", shutdown }).shutdown };
   } catch (error) {
     if (!isWarderError(error)) throw error;
     const { doing, why, fields } = error;
     const own = fields.map(({ field, problem }) => ({ field: field.replace(/^shutdown/, "ladder"), problem }));
     throw new WarderError(error.code, { doing, why, fields: own });
   }
-}
-
-function wrong(field: string, problem: string): WarderError {
-  return new WarderError("invalid-argument", {
-    doing: "reading the request",
-    why: "one field is wrong",
-    fields: [{ field, problem }],
-  });
 }

@@ -1,9 +1,15 @@
+import { PassThrough } from "node:stream";
+import { parseRateLimit, withRateLimit } from "../../../src/lifecycle/rate-limits.ts";
+import { lastLines } from "../../../src/lifecycle/tail.ts";
 import type {
   HostPort,
   MakeOptions,
+  MetadataPort,
   OutputKind,
+  OutputOptions,
   VmMeasures,
   VmPort,
+  VsockPort,
   WatchOptions,
 } from "../../../src/rpc/host-port.ts";
 import { notFound, taken } from "../../../src/store/store.ts";
@@ -11,11 +17,13 @@ import type { VmChange } from "../../../src/vm/change.ts";
 import { WarderError } from "../../../src/vm/error.ts";
 import type { VmExit } from "../../../src/vm/exit.ts";
 import { generateVmId, toVmId, type VmId, vmIdProblem } from "../../../src/vm/id.ts";
+import { type JsonObject, mergePatch, parseMetadata } from "../../../src/vm/metadata.ts";
 import { toHostPath, toJailPath } from "../../../src/vm/path.ts";
 import type { VmRecord } from "../../../src/vm/record.ts";
 import { killLadder, type ShutdownMethod } from "../../../src/vm/shutdown.ts";
 import { parseVmSpec, type VmSpec, type VmSpecInput } from "../../../src/vm/spec.ts";
 import { decide, hasEnded, isLive, type VmRequest, type VmState } from "../../../src/vm/state.ts";
+import { toView } from "../../../src/vm/view.ts";
 
 /** A host in memory: the core's rules of states and ids, and no process anywhere. */
 export class FakeHost implements HostPort {
@@ -24,6 +32,10 @@ export class FakeHost implements HostPort {
   readonly #changes: VmChange[] = [];
   readonly #wakers = new Set<() => void>();
   readonly consoles = new Map<string, string>();
+  readonly #removed = new Set<string>();
+  /** How each connection to a guest was asked for. */
+  readonly connections: unknown[] = [];
+  readonly #metadata = new Map<VmId, JsonObject>();
   #createdAt = 1_700_000_000_000;
   /** What each start, stop … waits for, so that a test can look at the host meanwhile. */
   gate: (doing: string, signal: AbortSignal | undefined) => Promise<void> = async () => undefined;
@@ -66,6 +78,10 @@ export class FakeHost implements HostPort {
     return this.#vm(toVmId(id));
   }
 
+  hasRemoved(id: string): boolean {
+    return this.#removed.has(id);
+  }
+
   records(): readonly VmRecord[] {
     return [...this.#records.values()];
   }
@@ -99,9 +115,15 @@ export class FakeHost implements HostPort {
     return { cpuPercent: 12.5, memoryBytes: 2 ** 33, uptimeMs: 61_999 };
   }
 
-  async *output(id: string, _kind: OutputKind): AsyncIterable<Uint8Array> {
+  async *output(id: string, _kind: OutputKind, { tailLines }: OutputOptions): AsyncIterable<Uint8Array> {
     void this.get(id);
-    yield Buffer.from(this.consoles.get(id) ?? "");
+    const whole = [Buffer.from(this.consoles.get(id) ?? "")];
+    if (tailLines === undefined) yield* whole;
+    else yield lastLines(whole, tailLines);
+  }
+
+  async drops() {
+    return [{ reason: "spoofed" as const, packets: 3, bytes: 180 }];
   }
 
   /** Ends a VM as its guest would. */
@@ -124,6 +146,7 @@ export class FakeHost implements HostPort {
       get record() {
         return self.#record(id);
       },
+      inspect: () => toView(self.#record(id)),
       start: ({ signal } = {}) => ask("start", "running", { startedAt: ++self.#createdAt }, signal),
       async stop({ ladder, signal } = {}) {
         const method: ShutdownMethod = ladder?.[0]?.method ?? "ctrl-alt-del";
@@ -141,13 +164,60 @@ export class FakeHost implements HostPort {
         if (force !== true) await ask("remove", self.#record(id).state);
         const record = self.#records.get(id);
         self.#records.delete(id);
+        self.#removed.add(id);
         if (record !== undefined) self.#note(record, "removed", record.state);
       },
-      async wait() {
-        return self.#record(id).exit ?? exitOf("unknown");
+      async wait({ signal = new AbortController().signal } = {}) {
+        for await (const _change of self.watch({ since: 0, id, signal })) {
+          const { exit } = self.#record(id);
+          if (exit !== undefined) return exit;
+        }
+        throw signal.reason;
       },
       async prove() {
         return self.#record(id).isolation ?? { level: "partial", policy: "strict", controls: [], gaps: [] };
+      },
+      async setRateLimit(device, limit) {
+        self.#records.set(id, withRateLimit(self.#record(id), device, parseRateLimit("limiting", limit)));
+      },
+      get metadata() {
+        return self.#metadataOf(id);
+      },
+      get vsock() {
+        return self.#vsockOf(id);
+      },
+    };
+  }
+
+  #metadataOf(id: VmId): MetadataPort {
+    void this.#record(id);
+    const change = async (input: unknown, toData: (before: JsonObject, given: JsonObject) => JsonObject) => {
+      const given = parseMetadata(input);
+      if (given === undefined) throw new WarderError("invalid-argument", { doing: "changing", why: "it is no object" });
+      this.#metadata.set(id, toData(this.#metadata.get(id) ?? {}, given));
+    };
+    return {
+      get: () => this.#metadata.get(id) ?? {},
+      set: (data) => change(data, (_before, given) => given),
+      patch: (data) => change(data, (before, given) => mergePatch(before, given) as JsonObject),
+    };
+  }
+
+  /** A guest that says everything back, and that connects to every port that is opened to it. */
+  #vsockOf(id: VmId): VsockPort {
+    void this.#record(id);
+    return {
+      connect: async (port, { signal: _signal, ...options } = {}) => {
+        this.connections.push({ port, ...options });
+        if (port === 1) throw new WarderError("vsock-refused", { doing: "connecting", why: "nobody listens" });
+        return new PassThrough();
+      },
+      listen: async (port, onConnection) => {
+        this.connections.push({ port, listen: true });
+        const closed = Promise.withResolvers<void>();
+        // A port on which nobody ever calls.
+        if (port !== 2) void onConnection(new PassThrough());
+        return { closed: closed.promise, close: closed.resolve, [Symbol.dispose]: closed.resolve };
       },
     };
   }

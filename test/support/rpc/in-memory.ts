@@ -3,6 +3,8 @@ import { VmService as MetaldService } from "../../../gen/vmprovisioner/v1/vm_pb.
 import type { Caller } from "../../../src/access/caller.ts";
 import { RateLimiter } from "../../../src/access/rate.ts";
 import { TokenStore } from "../../../src/access/token-store.ts";
+import type { CollectedLeftover } from "../../../src/lifecycle/collect.ts";
+import type { SharedNetwork } from "../../../src/lifecycle/network-admin.ts";
 import { Serving } from "../../../src/observability/health/serving.ts";
 import type { OpenRequest, RequestFailure } from "../../../src/observability/requests.ts";
 import { Admission, type Totals } from "../../../src/rpc/admission/admission.ts";
@@ -13,6 +15,8 @@ import type { HostPort } from "../../../src/rpc/host-port.ts";
 import { registerServices, routerOptions, type ServiceDeps } from "../../../src/rpc/routes.ts";
 import { HostScope } from "../../../src/rpc/scope/scope.ts";
 import type { MachinePort } from "../../../src/rpc/warder/host-service.ts";
+import { WarderError } from "../../../src/vm/error.ts";
+import { toVmId } from "../../../src/vm/id.ts";
 
 /** What a test may want to be otherwise. */
 export interface InMemoryOptions {
@@ -85,6 +89,13 @@ export function metaldClient(transport: Transport) {
   return createClient(MetaldService, transport);
 }
 
+const fine = { code: "root", title: "Root", status: "ok", found: "uid 0" } as const;
+
+const left: readonly CollectedLeftover[] = [
+  { kind: "jail", name: "/j/a", own: false, why: "it is unknown", usedBy: "pid 1", action: "in use" },
+  { kind: "record", name: "a", own: true, why: "it ended", action: "would be settled" },
+];
+
 /** A machine on which nothing is wrong. */
 function fakeMachine(admission: Admission): MachinePort {
   return {
@@ -94,9 +105,31 @@ function fakeMachine(admission: Admission): MachinePort {
     chrootBase: "/srv/jailer",
     startedAt: 1_700_000_000_000,
     budgets: (tenant) => admission.budgets(tenant),
-    examine: async () => ({ canJail: true, findings: [], durationMs: 1 }),
-    collect: async () => ({ leftovers: [], failures: [] }),
+    examine: async () => ({ canJail: true, findings: [fine], durationMs: 1 }),
+    collect: async ({ isDryRun, isForeign }) => ({
+      leftovers: isDryRun && isForeign === true ? left : [],
+      failures: [],
+    }),
+    networks: fakeNetworks(),
   };
+}
+
+/** One network, `blue`, which can be removed. */
+function fakeNetworks(): MachinePort["networks"] {
+  const blue: SharedNetwork = {
+    name: "blue",
+    bridge: "wbr-1",
+    ipv4: "10.1.0.0/24",
+    ipv6: null,
+    vms: [{ id: toVmId("vm-1"), addresses: ["10.1.0.2"] }],
+  };
+  const networks = new Map([[blue.name, blue]]);
+  const get = (name: string) => {
+    const found = networks.get(name);
+    if (found !== undefined) return found;
+    throw new WarderError("network-not-found", { doing: `looking up the network ${name}`, why: "there is none" });
+  };
+  return { list: () => [...networks.values()], get, remove: async (name) => void networks.delete(get(name).name) };
 }
 
 function openRequest(failures: RequestFailure[]): OpenRequest {
