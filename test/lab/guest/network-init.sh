@@ -2,8 +2,14 @@
 # stands there behind ` -- `, of at most 32 words. Read by busybox's shell as process 1.
 # shellcheck shell=dash
 
-# try ADDRESS PORT: prints what answers there
-try() { echo "try $1 $2: $(nc -w 4 "$1" "$2" < /dev/null 2>&1)"; }
+# try ADDRESS PORT: prints what answers there; a server like the one below needs a moment between two answers
+try() {
+  for _ in 1 2 3 4 5; do
+    answer=$(nc -w 4 "$1" "$2" < /dev/null 2>&1)
+    case $answer in *refused* | *reset*) sleep 1 ;; *) break ;; esac
+  done
+  echo "try $1 $2: $answer"
+}
 
 # serve: answers on port 80
 serve() { while :; do echo served | nc -l -p 80; done & }
