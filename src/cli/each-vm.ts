@@ -1,9 +1,8 @@
-import type { Vm } from "../lifecycle/vm.ts";
-import type { Warder } from "../lifecycle/warder.ts";
 import { isWarderError, WarderError } from "../vm/error.ts";
 import type { CommonRequest } from "./command.ts";
 import { explain, statusOf } from "./explain.ts";
-import { openWarder } from "./open.ts";
+import type { ManagedVm, Manager } from "./manager/manager.ts";
+import { openManager } from "./manager/open.ts";
 import type { Operands } from "./operands.ts";
 import { Progress } from "./progress.ts";
 import { printJson, printLine, type Terminal } from "./terminal.ts";
@@ -26,9 +25,9 @@ export interface Deed {
 /** What is done to each VM, and what to say while it takes long. */
 export interface Task {
   readonly doing: string;
-  readonly act: (vm: Vm, warder: Warder) => Promise<Deed>;
+  readonly act: (vm: ManagedVm) => Promise<Deed>;
   /** What came of a VM that is not there, where that is no failure. */
-  readonly actWithout?: (id: string, warder: Warder) => Deed | undefined;
+  readonly actWithout?: (id: string, manager: Manager) => Deed | undefined;
 }
 
 /**
@@ -42,13 +41,13 @@ export async function eachVm(
   terminal: Terminal,
   { doing, act, actWithout }: Task,
 ): Promise<number> {
-  await using warder = await openWarder(request, terminal);
+  await using manager = await openManager(request, terminal);
   using progress = new Progress(terminal, `${doing} ${request.ids.join(", ")}`);
   const attempt = async (id: string): Promise<Deed> => {
     try {
-      return await act(warder.get(id), warder);
+      return await act(manager.get(id));
     } catch (error) {
-      const deed = isWarderError(error) && error.code === "vm-not-found" ? actWithout?.(id, warder) : undefined;
+      const deed = isWarderError(error) && error.code === "vm-not-found" ? actWithout?.(id, manager) : undefined;
       if (deed === undefined) throw error;
       return deed;
     }

@@ -1,10 +1,19 @@
 import type { ConfigOverrides } from "../config/config.ts";
-import { oneOf, path, setting, uidRange, whole } from "./flag-parsers.ts";
+import { oneOf, path, setting, text, uidRange, whole } from "./flag-parsers.ts";
 import { type FlagValues, grouped, list, toggle, value } from "./flags.ts";
 
 /** Flags of every command. Those of settings are called as the settings are. */
 export const globalFlags = grouped("Options of every command:", {
   json: toggle("--json", "print JSON: one document, or one a line where there are several"),
+  host: value(
+    "--host <address>",
+    text,
+    "local, or a daemon: unix:///path, https://… (WARDER_HOST; the daemon here if one answers, else local)",
+  ),
+  token: value("--token <file>", path, "file with the token for the daemon (WARDER_TOKEN)"),
+  hostCa: value("--host-ca <file>", path, "authorities that the daemon is known by (WARDER_HOST_CA, the system's)"),
+  hostCert: value("--host-cert <file>", path, "certificate to show to the daemon (WARDER_HOST_CERT)"),
+  hostKey: value("--host-key <file>", path, "its key (WARDER_HOST_KEY)"),
   stateDir: value("--state-dir <dir>", path, "where VMs are recorded (WARDER_STATE_DIR, /var/lib/warder)"),
   chrootBase: value("--chroot-base <dir>", path, "where jails are made (WARDER_CHROOT_BASE, /srv/jailer)"),
   configFile: value("--config <file>", path, "settings (WARDER_CONFIG, /etc/warder/warder.toml where it is there)"),

@@ -1,15 +1,13 @@
-import type { Vm } from "../lifecycle/vm.ts";
-import type { Warder } from "../lifecycle/warder.ts";
 import { messageOf } from "../vm/error.ts";
 import type { VmExit } from "../vm/exit.ts";
 import { ConsoleView } from "./console-view.ts";
 import { exitStatusOf } from "./exit-status.ts";
 import type { Interruption } from "./interruption.ts";
-import { openWarder } from "./open.ts";
+import type { ManagedVm, Manager } from "./manager/manager.ts";
+import { openManager } from "./manager/open.ts";
 import { Progress } from "./progress.ts";
 import { tellEnd, tellStart } from "./run-report.ts";
 import { inFlagNames, type RunRequest } from "./run-request.ts";
-import { withHostSocket } from "./run-spec.ts";
 import { harmless, printJson, printNote, type Terminal } from "./terminal.ts";
 
 /** Starts a VM, shows its console, and ends with its exit. An interruption ends it in order, a second one at once. */
@@ -18,39 +16,34 @@ export async function runForeground(
   terminal: Terminal,
   interruption: Interruption,
 ): Promise<number> {
-  await using warder = await openWarder(request, terminal, { prepareStarts: true });
+  await using manager = await openManager(request, terminal, { prepareStarts: true });
   const console = new ConsoleView(request.json ? terminal.stderr : terminal.stdout);
-  const vm = await start(warder, request, terminal, console, interruption.signal);
-  tellStart(vm.inspect(), request, terminal, console);
+  const vm = await start(manager, request, terminal, console, interruption.signal);
+  tellStart(await vm.inspect(), request, terminal, console);
   const exit = await waitOrEnd(vm, terminal, console, interruption);
   console.end();
-  tellEnd(vm.inspect(), request, terminal, console);
-  if (request.json) printJson(terminal, vm.inspect());
+  const view = await vm.inspect();
+  tellEnd(view, request, terminal, console);
+  if (request.json) printJson(terminal, view);
   if (request.forget) await vm.remove();
   return exitStatusOf(exit);
 }
 
 async function start(
-  warder: Warder,
+  manager: Manager,
   request: RunRequest,
   terminal: Terminal,
   console: ConsoleView,
   signal: AbortSignal,
-): Promise<Vm> {
+): Promise<ManagedVm> {
   const what = `starting ${request.spec.id ?? "a VM"}`;
   using progress = new Progress(terminal, what);
-  let isLaunched = false;
   try {
-    return await warder.run(withHostSocket(request.spec, warder.machinery.settings.stateDir), {
+    return await manager.run(request.spec, {
       signal,
       ...(request.idempotencyKey === undefined ? {} : { idempotencyKey: request.idempotencyKey }),
-      onStep({ step }) {
-        isLaunched ||= step === "launch";
-        progress.update(`${what} (after ${step})`);
-      },
+      onStep: (step) => progress.update(`${what} (after ${step})`),
       onConsole(chunk) {
-        // Before Firecracker runs it is the jailer that speaks, and only of its failure, which the error quotes.
-        if (!isLaunched) return;
         progress[Symbol.dispose]();
         console.show(chunk);
       },
@@ -62,7 +55,7 @@ async function start(
 }
 
 async function waitOrEnd(
-  vm: Vm,
+  vm: ManagedVm,
   terminal: Terminal,
   console: ConsoleView,
   { signal, force }: Interruption,

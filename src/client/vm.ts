@@ -1,5 +1,10 @@
 import type { Client } from "@connectrpc/connect";
-import { OutputKind, type VmService } from "../../gen/warder/v1/vm_service_pb.js";
+import {
+  type KillVmResponse,
+  OutputKind,
+  type StopVmResponse,
+  type VmService,
+} from "../../gen/warder/v1/vm_service_pb.js";
 import type { LimitedDevice } from "../lifecycle/rate-limits.ts";
 import type { VmExit } from "../vm/exit.ts";
 import type { IsolationReport } from "../vm/isolation.ts";
@@ -36,15 +41,24 @@ export interface DropView {
   readonly bytes: number;
 }
 
+/** What became of a shutdown, and of the VM. */
+export interface RemoteOutcome extends ShutdownOutcome {
+  /** Absent where it never came to an end, as it never ran. */
+  readonly exit?: VmExit;
+}
+
 /** One VM of a daemon's. Calls are as those of the library's `Vm`, and fail with the same errors. */
 export class RemoteVm {
   readonly id: string;
+  /** What the daemon told of it when this client made it; absent where it was looked up by its id. */
+  readonly made: VmView | undefined;
   readonly #calls: Client<typeof VmService>;
 
   /** @internal Made by `WarderClient`. */
-  constructor(calls: Client<typeof VmService>, id: string) {
+  constructor(calls: Client<typeof VmService>, id: string, made?: VmView) {
     this.#calls = calls;
     this.id = id;
+    this.made = made;
   }
 
   /** What `warder inspect` shows. */
@@ -59,14 +73,14 @@ export class RemoteVm {
   }
 
   /** Ends the VM in order; settles when nothing of it is left on its host. */
-  async stop({ ladder, ...options }: CallOptions & { ladder?: ShutdownLadder } = {}): Promise<ShutdownOutcome> {
+  async stop({ ladder, ...options }: CallOptions & { ladder?: ShutdownLadder } = {}): Promise<RemoteOutcome> {
     const request = { id: this.id, ladder: ladder === undefined ? [] : toWireLadder(ladder) };
-    return fromWireOutcome(await asking(`stopping ${this.id}`, options, (given) => this.#calls.stopVm(request, given)));
+    return outcomeOf(await asking(`stopping ${this.id}`, options, (given) => this.#calls.stopVm(request, given)));
   }
 
   /** Ends the VM at once. */
-  async kill(options: CallOptions = {}): Promise<ShutdownOutcome> {
-    return fromWireOutcome(
+  async kill(options: CallOptions = {}): Promise<RemoteOutcome> {
+    return outcomeOf(
       await asking(`killing ${this.id}`, options, (given) => this.#calls.killVm({ id: this.id }, given)),
     );
   }
@@ -169,4 +183,9 @@ export class RemoteVm {
       if (data.length > 0) yield data;
     }
   }
+}
+
+function outcomeOf(answer: StopVmResponse | KillVmResponse): RemoteOutcome {
+  const { exit } = answer;
+  return { ...fromWireOutcome(answer), ...(exit === undefined ? {} : { exit: fromWireExit(exit) }) };
 }

@@ -51,7 +51,7 @@ export class WarderClient implements Disposable {
   /** Writes a VM down and reserves what it needs; nothing of it runs. */
   async create(input: VmSpecInput, { idempotencyKey = "", ...options }: MakeOptions = {}): Promise<RemoteVm> {
     const request = { ...toRequest(input), idempotencyKey };
-    return this.get(viewOf(await asking("creating a VM", options, (given) => this.#calls.createVm(request, given))).id);
+    return this.#made(viewOf(await asking("creating a VM", options, (given) => this.#calls.createVm(request, given))));
   }
 
   /**
@@ -63,7 +63,7 @@ export class WarderClient implements Disposable {
     { idempotencyKey = "", removeWhenEnded = false, ...options }: MakeOptions & { removeWhenEnded?: boolean } = {},
   ): Promise<RemoteVm> {
     const request = { ...toRequest(input), idempotencyKey, removeWhenEnded };
-    return this.get(viewOf(await asking("running a VM", options, (given) => this.#calls.runVm(request, given))).id);
+    return this.#made(viewOf(await asking("running a VM", options, (given) => this.#calls.runVm(request, given))));
   }
 
   /** A VM by its id. Whether there is one shows with the first call. */
@@ -94,6 +94,10 @@ export class WarderClient implements Disposable {
     for await (const { change } of telling("watching VMs", options, (given) => this.#calls.watchVms(request, given))) {
       if (change !== undefined) yield fromWireChange(change);
     }
+  }
+
+  #made(view: VmView): RemoteVm {
+    return new RemoteVm(this.#calls, view.id, view);
   }
 
   /** Ends the connection, and what is under way on it. VMs go on. */

@@ -1,9 +1,8 @@
 import { defineCommand } from "../command.ts";
 import type { Interruption } from "../interruption.ts";
-import { openWarder } from "../open.ts";
+import { openManager } from "../manager/open.ts";
 import { runFlags } from "../run-flags.ts";
 import { inFlagNames, parseRun, type RunRequest } from "../run-request.ts";
-import { withHostSocket } from "../run-spec.ts";
 import { printJson, printLine, type Terminal } from "../terminal.ts";
 
 /** Those of `run` that describe a VM: how one that runs is shown has no meaning yet. */
@@ -28,13 +27,12 @@ export async function create(
   terminal: Terminal,
   { signal }: Pick<Interruption, "signal">,
 ): Promise<number> {
-  await using warder = await openWarder(request, terminal);
+  await using manager = await openManager(request, terminal);
   const { idempotencyKey } = request;
   const key = idempotencyKey === undefined ? {} : { idempotencyKey };
   try {
-    const spec = withHostSocket(request.spec, warder.machinery.settings.stateDir);
-    const vm = await warder.create(spec, { signal, ...key });
-    if (request.json) printJson(terminal, vm.inspect());
+    const vm = await manager.create(request.spec, { signal, ...key });
+    if (request.json) printJson(terminal, await vm.inspect());
     else printLine(terminal, vm.id);
     return 0;
   } catch (error) {

@@ -3,6 +3,7 @@ import { type CommonRequest, defineCommand } from "../command.ts";
 import { toggle } from "../flags.ts";
 import { formatDuration } from "../format.ts";
 import type { Interruption } from "../interruption.ts";
+import { examine } from "../manager/open.ts";
 import { Progress } from "../progress.ts";
 import { harmless, paint, printJson, printLine, printTable, type Terminal, type Tone } from "../terminal.ts";
 
@@ -32,17 +33,16 @@ export async function doctor(
   terminal: Terminal,
   { signal }: Pick<Interruption, "signal">,
 ): Promise<number> {
-  const report = await examine(request, terminal, signal);
+  const report = await look(request, terminal, signal);
   if (request.json) printJson(terminal, report);
   else printReport(terminal, report);
   return report.canJail ? 0 : 1;
 }
 
-async function examine({ overrides, probe }: DoctorRequest, terminal: Terminal, signal: AbortSignal) {
+async function look(request: DoctorRequest, terminal: Terminal, signal: AbortSignal) {
   using progress = new Progress(terminal, "examining this host");
-  const { examineHost } = await import("../../lifecycle/examine.ts");
   const onFinding = ({ title }: Finding) => progress.update(`examining this host (last: ${title})`);
-  return examineHost(overrides, { signal, probe, onFinding });
+  return await examine(request, { signal, probe: request.probe, onFinding });
 }
 
 const tones: Readonly<Record<FindingStatus, Tone>> = { ok: "good", warning: "warn", problem: "bad", skipped: "dim" };

@@ -1,7 +1,7 @@
 import type { CollectedLeftover, LeftoverAction } from "../../lifecycle/collect.ts";
 import { type CommonRequest, defineCommand } from "../command.ts";
 import { toggle } from "../flags.ts";
-import { openWarder } from "../open.ts";
+import { openManager } from "../manager/open.ts";
 import { harmless, paint, printJson, printLine, printNote, printTable, type Terminal, type Tone } from "../terminal.ts";
 
 /** `warder gc`, parsed. */
@@ -41,9 +41,8 @@ export const gcCommand = defineCommand({
 
 /** Removes leftovers, or tells of them. */
 export async function gc(request: GcRequest, terminal: Terminal): Promise<number> {
-  await using warder = await openWarder(request, terminal, { reconcile: false });
-  const { collectGarbage } = await import("../../lifecycle/collect.ts");
-  const { leftovers, failures } = await collectGarbage(warder.machinery, {
+  await using manager = await openManager(request, terminal, { reconcile: false });
+  const { leftovers, failures } = await manager.collectGarbage({
     isDryRun: request.dryRun,
     isForeign: request.foreign,
     beforeForeign: (names) => {

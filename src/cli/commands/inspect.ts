@@ -4,7 +4,7 @@ import { isLive } from "../../vm/state.ts";
 import type { VmView } from "../../vm/view.ts";
 import { type CommonRequest, defineCommand } from "../command.ts";
 import { formatBytes, formatExit, formatMib } from "../format.ts";
-import { openWarder } from "../open.ts";
+import { openManager } from "../manager/open.ts";
 import { printProof, printTimings } from "../proof-table.ts";
 import { formatTable, harmless, printJson, printLine, type Terminal } from "../terminal.ts";
 
@@ -30,8 +30,8 @@ export const inspectCommand = defineCommand({
 
 /** Shows everything about one VM. */
 export async function inspect(request: InspectRequest, terminal: Terminal): Promise<number> {
-  await using warder = await openWarder(request, terminal);
-  const view = warder.get(request.id).inspect();
+  await using manager = await openManager(request, terminal);
+  const view = await manager.get(request.id).inspect();
   if (request.json) printJson(terminal, view);
   else printView(terminal, view);
   return 0;

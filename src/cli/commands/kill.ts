@@ -21,6 +21,6 @@ export function kill(
 ): Promise<number> {
   return eachVm(request, terminal, {
     doing: "killing",
-    act: async (vm) => describeEnd(vm, await vm.kill({ signal })),
+    act: async (vm) => describeEnd(vm.id, await vm.kill({ signal })),
   });
 }

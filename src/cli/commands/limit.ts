@@ -4,7 +4,7 @@ import { type CommandInput, type CommonRequest, defineCommand } from "../command
 import { oneOf, text } from "../flag-parsers.ts";
 import { toggle, value } from "../flags.ts";
 import type { Interruption } from "../interruption.ts";
-import { openWarder } from "../open.ts";
+import { openManager } from "../manager/open.ts";
 import { amountFlag, toRateLimit } from "../rate-flags.ts";
 import { printJson, printLine, type Terminal } from "../terminal.ts";
 
@@ -69,8 +69,8 @@ export async function limit(
   terminal: Terminal,
   { signal }: Pick<Interruption, "signal">,
 ): Promise<number> {
-  await using warder = await openWarder(request, terminal);
-  const vm = warder.get(request.id);
+  await using manager = await openManager(request, terminal);
+  const vm = manager.get(request.id);
   for (const device of request.devices) await vm.setRateLimit(device, request.limit, { signal });
   if (request.json) printJson(terminal, { id: vm.id, devices: request.devices, limit: request.limit });
   else printLine(terminal, vm.id);

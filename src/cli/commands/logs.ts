@@ -1,6 +1,4 @@
 import type { OutputKind } from "../../lifecycle/follow.ts";
-import type { Vm } from "../../lifecycle/vm.ts";
-import type { Warder } from "../../lifecycle/warder.ts";
 import { type CommonRequest, defineCommand } from "../command.ts";
 import { ConsoleView } from "../console-view.ts";
 import { statusOf } from "../explain.ts";
@@ -8,8 +6,7 @@ import { whole } from "../flag-parsers.ts";
 import { toggle, value } from "../flags.ts";
 import type { Interruption } from "../interruption.ts";
 import { JsonLines } from "../json-lines.ts";
-import { openWarder } from "../open.ts";
-import { lastLines } from "../../lifecycle/tail.ts";
+import { openManager } from "../manager/open.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** `warder logs`, parsed. */
@@ -61,20 +58,14 @@ export async function logs(
   terminal: Terminal,
   { signal }: Pick<Interruption, "signal">,
 ): Promise<number> {
-  await using warder = await openWarder(request, terminal);
-  const vm = warder.get(request.id);
-  const sink: Sink = request.json ? new JsonLines(terminal, request.kind) : new ConsoleView(terminal.stdout);
+  await using manager = await openManager(request, terminal);
+  const { kind, follow, tail: tailLines } = request;
+  const sink: Sink = request.json ? new JsonLines(terminal, kind) : new ConsoleView(terminal.stdout);
   try {
-    await printOutput(
-      warder,
-      vm,
-      request,
-      async (chunk) => {
-        sink.show(chunk);
-        await terminal.stdout.ready(signal);
-      },
-      signal,
-    );
+    for await (const chunk of manager.get(request.id).output(kind, { follow, tailLines, signal })) {
+      sink.show(chunk);
+      await terminal.stdout.ready(signal);
+    }
     return 0;
   } catch (error) {
     // Ctrl-C is how one stops looking: nothing failed.
@@ -83,22 +74,4 @@ export async function logs(
   } finally {
     sink.end();
   }
-}
-
-async function printOutput(
-  warder: Warder,
-  vm: Vm,
-  request: LogsRequest,
-  show: (chunk: Uint8Array) => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  const { OutputReader } = await import("../../lifecycle/follow.ts");
-  using reader = new OutputReader(warder.machinery, vm.id, request.kind);
-  const kept = reader.read();
-  if (request.tail === undefined) for (const chunk of kept) await show(chunk);
-  else await show(lastLines(kept, request.tail));
-  if (!request.follow) return;
-  // Nobody would read the output of a VM whose manager died; as long as it is followed, this process is its manager.
-  if (vm.record.exit === undefined) vm.lookAfter();
-  for await (const chunk of reader.follow(signal)) await show(chunk);
 }

@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 import { type CommonRequest, defineCommand } from "../command.ts";
 import type { Interruption } from "../interruption.ts";
-import { openWarder } from "../open.ts";
+import { openManager } from "../manager/open.ts";
 import { readJsonFile, readJsonInput } from "../small-file.ts";
 import { harmless, printJson, printLine, type Terminal } from "../terminal.ts";
 
@@ -43,17 +43,17 @@ export async function metadata(
   terminal: Terminal,
   { signal }: Pick<Interruption, "signal">,
 ): Promise<number> {
-  await using warder = await openWarder(request, terminal);
-  const vm = warder.get(request.id);
+  await using manager = await openManager(request, terminal);
+  const vm = manager.get(request.id);
   if (request.verb === "get") {
-    const data = vm.metadata.get();
+    const data = await vm.getMetadata();
     if (request.json) printJson(terminal, data);
     else printLine(terminal, harmless(JSON.stringify(data, null, 2)));
     return 0;
   }
   const data = await (request.file === undefined ? readJsonInput(input) : readJsonFile(request.file));
-  await vm.metadata[request.verb](data, { signal });
-  if (request.json) printJson(terminal, vm.metadata.get());
+  await vm.changeMetadata(request.verb, data, { signal });
+  if (request.json) printJson(terminal, await vm.getMetadata());
   else printLine(terminal, vm.id);
   return 0;
 }

@@ -1,10 +1,10 @@
 import type { SharedNetwork } from "../../lifecycle/network-admin.ts";
 import { isWarderError } from "../../vm/error.ts";
-import type { VmId } from "../../vm/id.ts";
 import type { VmView } from "../../vm/view.ts";
 import { type CommonRequest, defineCommand } from "../command.ts";
 import type { Interruption } from "../interruption.ts";
-import { openWarder } from "../open.ts";
+import type { Drops, Manager } from "../manager/manager.ts";
+import { openManager } from "../manager/open.ts";
 import { harmless, printJson, printLine, printTable, type Terminal } from "../terminal.ts";
 
 const verbs = ["ls", "inspect", "rm"] as const;
@@ -45,22 +45,21 @@ export async function network(
   terminal: Terminal,
   { signal }: Pick<Interruption, "signal">,
 ): Promise<number> {
-  await using warder = await openWarder(request, terminal);
-  const admin = await import("../../lifecycle/network-admin.ts");
-  const { machinery } = warder;
-  if (request.verb === "rm") await admin.removeSharedNetwork(machinery, request.name, signal);
-  if (request.verb === "ls") printNetworks(request, terminal, admin.listNetworks(machinery));
+  await using manager = await openManager(request, terminal);
+  const { networks } = manager;
+  if (request.verb === "rm") await networks.remove(request.name, signal);
+  if (request.verb === "ls") printNetworks(request, terminal, await networks.list());
   if (request.verb !== "inspect") return 0;
-  const view = viewOf(() => warder.get(request.name).inspect());
-  if (view === undefined) printNetwork(request, terminal, admin.getNetwork(machinery, request.name));
-  else await printVm(request, terminal, view, await admin.countDrops(machinery, view.id as VmId, signal));
+  const view = await viewOf(manager, request.name);
+  if (view === undefined) printNetwork(request, terminal, await networks.get(request.name));
+  else printVm(request, terminal, view, await manager.get(view.id).drops(signal));
   return 0;
 }
 
 /** `undefined` where no VM is called so. */
-function viewOf(look: () => VmView): VmView | undefined {
+async function viewOf(manager: Manager, id: string): Promise<VmView | undefined> {
   try {
-    return look();
+    return await manager.get(id).inspect();
   } catch (error) {
     if (isWarderError(error) && (error.code === "vm-not-found" || error.code === "invalid-argument")) return undefined;
     throw error;
@@ -95,12 +94,12 @@ function printNetwork({ json }: NetworkRequest, terminal: Terminal, found: Share
   }
 }
 
-async function printVm(
+function printVm(
   { json }: NetworkRequest,
   terminal: Terminal,
   { id, network: own }: VmView,
-  drops: readonly { readonly reason: string; readonly packets: number; readonly bytes: number }[],
-): Promise<void> {
+  drops: readonly Drops[],
+): void {
   if (json) {
     printJson(terminal, { id, network: own ?? null, drops });
     return;

@@ -30,7 +30,7 @@ export function pause(
     doing: "pausing",
     async act(vm) {
       await vm.pause({ signal, force: request.force });
-      return { document: { state: vm.state } };
+      return { document: { state: (await vm.inspect()).state } };
     },
   });
 }

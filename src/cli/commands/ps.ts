@@ -1,10 +1,8 @@
-import type { Vm } from "../../lifecycle/vm.ts";
-import type { VmRecord } from "../../vm/record.ts";
-import { toView } from "../../vm/view.ts";
+import type { VmView } from "../../vm/view.ts";
 import { type CommonRequest, defineCommand } from "../command.ts";
 import { toggle } from "../flags.ts";
 import { formatDuration, formatExit, formatMib } from "../format.ts";
-import { openWarder } from "../open.ts";
+import { openManager } from "../manager/open.ts";
 import { toneOf } from "../proof-table.ts";
 import { paint, printJson, printLine, printTable, type Terminal } from "../terminal.ts";
 
@@ -33,19 +31,19 @@ export const psCommand = defineCommand({
 
 /** Lists VMs. */
 export async function ps(request: PsRequest, terminal: Terminal): Promise<number> {
-  await using warder = await openWarder(request, terminal);
-  const records = warder.list({ all: request.all }).map((vm: Vm) => vm.record);
+  await using manager = await openManager(request, terminal);
+  const views = await manager.list({ all: request.all });
   const now = Date.now();
   if (request.json)
-    printJson(terminal, request.quiet ? records.map(({ id }) => id) : records.map((each) => toEntry(each, now)));
-  else if (request.quiet) for (const { id } of records) printLine(terminal, id);
-  else printRecords(terminal, records, now, request.all);
+    printJson(terminal, request.quiet ? views.map(({ id }) => id) : views.map((each) => toEntry(each, now)));
+  else if (request.quiet) for (const { id } of views) printLine(terminal, id);
+  else printViews(terminal, views, now, request.all);
   return 0;
 }
 
 /** One VM as `ps --json` shows it: what stands in the table, in full. `inspect` has the rest. */
-export function toEntry(record: VmRecord, now: number): Record<string, unknown> {
-  const { id, state, pid, jailed, isolation, vcpus, memoryMib, createdAt, exit } = toView(record);
+function toEntry(view: VmView, now: number): Record<string, unknown> {
+  const { id, state, pid, jailed, isolation, vcpus, memoryMib, createdAt, exit } = view;
   return {
     id,
     state,
@@ -55,16 +53,16 @@ export function toEntry(record: VmRecord, now: number): Record<string, unknown> 
     vcpus,
     memoryMib,
     createdAt,
-    uptimeMs: uptimeOf(record, now),
+    uptimeMs: uptimeOf(view, now),
     ...(exit === undefined ? {} : { exit }),
   };
 }
 
-function printRecords(terminal: Terminal, records: readonly VmRecord[], now: number, all: boolean): void {
-  const rows = records.map((record) => {
-    const { id, state, pid, isolation, vcpus, memoryMib, exit } = toView(record);
+function printViews(terminal: Terminal, views: readonly VmView[], now: number, all: boolean): void {
+  const rows = views.map((view) => {
+    const { id, state, pid, isolation, vcpus, memoryMib, exit } = view;
     const level = isolation === null ? "-" : paint(terminal.stdout, toneOf(isolation.level), isolation.level);
-    const uptime = formatDuration(uptimeOf(record, now));
+    const uptime = formatDuration(uptimeOf(view, now));
     const cells = [id, state, pid === null ? "-" : String(pid), level, String(vcpus), formatMib(memoryMib), uptime];
     return all ? [...cells, exit === undefined ? "-" : formatExit(exit)] : cells;
   });
@@ -73,7 +71,7 @@ function printRecords(terminal: Terminal, records: readonly VmRecord[], now: num
 }
 
 /** Of the run that the VM is in, or had last: until now, or until it ended. */
-function uptimeOf({ startedAt, exit, state }: VmRecord, now: number): number {
+function uptimeOf({ startedAt, exit, state }: VmView, now: number): number {
   if (startedAt === undefined || state === "restarting") return 0;
-  return Math.max(0, (exit?.at ?? now) - startedAt);
+  return Math.max(0, (exit?.at ?? now) - Date.parse(startedAt));
 }

@@ -1,10 +1,8 @@
-import type { Vm } from "../../lifecycle/vm.ts";
 import { defineCommand } from "../command.ts";
 import { type EachVmRequest, eachVm, vmOperands } from "../each-vm.ts";
 import { seconds } from "../flag-parsers.ts";
 import { value } from "../flags.ts";
 import type { Interruption } from "../interruption.ts";
-import { startMonitor, toTask } from "../start-monitor.ts";
 import type { Terminal } from "../terminal.ts";
 import { patientLadder } from "./stop.ts";
 
@@ -44,21 +42,9 @@ export function reboot(
   return eachVm(request, terminal, {
     doing: "rebooting",
     async act(vm) {
-      await ensureMonitor(vm, request, terminal, signal);
       await vm.reboot({ signal, ...ladder });
-      const { id: _id, ...document } = vm.inspect();
+      const { id: _id, ...document } = await vm.inspect();
       return { document: { ...document } };
     },
   });
-}
-
-/** The next run outlives this command: somebody else is to look after it. */
-async function ensureMonitor(
-  vm: Vm,
-  { overrides }: RebootRequest,
-  terminal: Terminal,
-  signal: AbortSignal,
-): Promise<void> {
-  if (vm.isLookedAfter || vm.record.exit !== undefined || vm.state === "created") return;
-  await startMonitor(toTask({ kind: "look-after", id: vm.id }, overrides), terminal, signal);
 }

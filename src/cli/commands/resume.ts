@@ -22,7 +22,7 @@ export function resume(
     doing: "resuming",
     async act(vm) {
       await vm.resume({ signal });
-      return { document: { state: vm.state } };
+      return { document: { state: (await vm.inspect()).state } };
     },
   });
 }

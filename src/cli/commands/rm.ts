@@ -34,6 +34,6 @@ export function rm(request: RmRequest, terminal: Terminal, { signal }: Pick<Inte
       return { document: { removed: true } };
     },
     // It is as it was asked for.
-    actWithout: (id, warder) => (warder.hasRemoved(id) ? { document: { removed: true } } : undefined),
+    actWithout: (id, manager) => (manager.hasRemoved(id) ? { document: { removed: true } } : undefined),
   });
 }

@@ -1,12 +1,8 @@
-import type { Vm } from "../../lifecycle/vm.ts";
-import { isLive } from "../../vm/state.ts";
-import type { VmView } from "../../vm/view.ts";
 import { defineCommand } from "../command.ts";
 import { type EachVmRequest, eachVm, vmOperands } from "../each-vm.ts";
 import { text } from "../flag-parsers.ts";
 import { value } from "../flags.ts";
 import type { Interruption } from "../interruption.ts";
-import { startMonitor, toTask } from "../start-monitor.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** `warder start`, parsed. */
@@ -38,23 +34,12 @@ export function start(
   terminal: Terminal,
   { signal }: Pick<Interruption, "signal">,
 ): Promise<number> {
+  const key = request.idempotencyKey === undefined ? {} : { idempotencyKey: request.idempotencyKey };
   return eachVm(request, terminal, {
     doing: "starting",
     async act(vm) {
-      const { id: _id, ...document } = await startOne(vm, request, terminal, signal);
+      const { id: _id, ...document } = await vm.start({ signal, ...key });
       return { document: { ...document } };
     },
   });
-}
-
-function startOne(
-  vm: Vm,
-  { overrides, idempotencyKey }: StartRequest,
-  terminal: Terminal,
-  signal: AbortSignal,
-): Promise<VmView> {
-  const key = idempotencyKey === undefined ? {} : { idempotencyKey };
-  // What is there already, or is refused, needs nobody to look after it.
-  if (isLive(vm.state)) return vm.start({ signal, ...key }).then(() => vm.inspect());
-  return startMonitor(toTask({ kind: "start", id: vm.id, ...key }, overrides), terminal, signal);
 }

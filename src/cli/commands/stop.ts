@@ -42,7 +42,7 @@ export function stop(
   const ladder = request.timeoutMs === undefined ? {} : { ladder: patientLadder(request.timeoutMs) };
   return eachVm(request, terminal, {
     doing: "stopping",
-    act: async (vm) => describeEnd(vm, await vm.stop({ signal, ...ladder })),
+    act: async (vm) => describeEnd(vm.id, await vm.stop({ signal, ...ladder })),
   });
 }
 

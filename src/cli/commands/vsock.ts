@@ -1,5 +1,4 @@
 import type { Duplex, Readable } from "node:stream";
-import type { Vm } from "../../lifecycle/vm.ts";
 import { WarderError } from "../../vm/error.ts";
 import { vsockPortProblem } from "../../vm/vsock.ts";
 import { type CommonRequest, defineCommand } from "../command.ts";
@@ -7,7 +6,7 @@ import { ConsoleView } from "../console-view.ts";
 import { seconds, whole } from "../flag-parsers.ts";
 import { toggle, value } from "../flags.ts";
 import type { Interruption } from "../interruption.ts";
-import { openWarder } from "../open.ts";
+import { openManager } from "../manager/open.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** `warder vsock`, parsed. */
@@ -67,9 +66,10 @@ export async function vsock(
   terminal: Terminal,
   { signal }: Pick<Interruption, "signal">,
 ): Promise<number> {
-  await using warder = await openWarder(request, terminal);
-  const vm = warder.get(request.id);
-  const stream = await (request.verb === "connect" ? connect(vm, request, signal) : accept(vm, request, signal));
+  await using manager = await openManager(request, terminal);
+  const { port, timeoutMs, halfClose } = request;
+  const wishes = { signal, halfClose, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+  const stream = await manager.get(request.id)[request.verb === "connect" ? "connect" : "accept"](port, wishes);
   try {
     input.pipe(stream, { end: request.halfClose === "pass" });
     await show(stream, terminal, signal);
@@ -81,27 +81,6 @@ export async function vsock(
     // Else this process would wait for the rest of it.
     input.unpipe(stream).destroy();
     stream.destroy();
-  }
-}
-
-function connect(vm: Vm, { port, timeoutMs, halfClose }: VsockRequest, signal: AbortSignal): Promise<Duplex> {
-  return vm.vsock.connect(port, { signal, halfClose, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
-}
-
-/** The first connection of the guest's to a port. The port is closed again then. */
-async function accept(vm: Vm, { port, timeoutMs }: VsockRequest, signal: AbortSignal): Promise<Duplex> {
-  const { abortable } = await import("../../lifecycle/abortable.ts");
-  const first = Promise.withResolvers<Duplex>();
-  const listening = await vm.vsock.listen(port, (stream) => first.resolve(stream), { concurrent: 1 });
-  const closed = listening.closed.then(() => Promise.reject(closedEarly(vm, port)));
-  closed.catch(() => undefined);
-  const until = timeoutMs === undefined ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-  try {
-    return await abortable(Promise.race([first.promise, closed]), until);
-  } catch (error) {
-    throw WarderError.from(error, "internal", `waiting for ${vm.id} to connect to vsock port ${port}`);
-  } finally {
-    listening.close();
   }
 }
 
@@ -119,11 +98,4 @@ async function show(stream: Duplex, terminal: Terminal, signal: AbortSignal): Pr
     signal.removeEventListener("abort", giveUp);
     view.end();
   }
-}
-
-function closedEarly({ id }: Vm, port: number): WarderError {
-  return new WarderError("vsock-broken", {
-    doing: `waiting for ${id} to connect to vsock port ${port}`,
-    why: "the VM, or the manager that looks after it, has ended",
-  });
 }

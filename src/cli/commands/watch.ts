@@ -4,7 +4,7 @@ import { statusOf } from "../explain.ts";
 import { whole } from "../flag-parsers.ts";
 import { value } from "../flags.ts";
 import type { Interruption } from "../interruption.ts";
-import { openWarder } from "../open.ts";
+import { openManager } from "../manager/open.ts";
 import { harmless, printJson, printLine, type Terminal } from "../terminal.ts";
 
 /** `warder watch`, parsed. */
@@ -42,10 +42,10 @@ export async function watch(
   terminal: Terminal,
   { signal }: Pick<Interruption, "signal">,
 ): Promise<number> {
-  await using warder = await openWarder(request, terminal);
+  await using manager = await openManager(request, terminal);
   const what = { signal, ...(id === undefined ? {} : { id }), ...(since === undefined ? {} : { since }) };
   try {
-    for await (const change of warder.watch(what)) {
+    for await (const change of manager.watch(what)) {
       if (request.json) printJson(terminal, change);
       else printLine(terminal, formatChange(change));
       await terminal.stdout.ready(signal);

@@ -12,6 +12,13 @@ const uids = range("the first id", "500000:10000", 1, 0xffff_fffe);
 
 const outputBytes = bytes(4096, 1024 ** 3);
 
+const daemonAddress = form("local, unix:///path, https://host:port, or http://localhost:port", (given) => {
+  if (given === "local") return given;
+  if (typeof given !== "string") return undefined;
+  if (given.startsWith("unix://")) return path.safeParse(given.slice("unix://".length)).success ? given : undefined;
+  return isWebAddress(given) ? given : undefined;
+});
+
 /** What all faces of Warder share: where things lie, and what VMs run on. */
 export const generalSettings = {
   preset: optional({
@@ -127,6 +134,38 @@ export const generalSettings = {
     presets: { development: "text" },
     reload: "restart",
   }),
+  host: optional({
+    schema: daemonAddress,
+    about:
+      "Where commands find VMs: `local` opens the host in the command's own process, anything else is a daemon. Nothing but loopback is talked to in the clear.",
+    fallbackText: "the daemon of this state directory, where one answers on server.socket; else local",
+    reload: "restart",
+  }),
+  token: optional({
+    schema: path,
+    about: "File with the token that commands show to the daemon.",
+    fallbackText: "none: the daemon knows local users by themselves",
+    isSecret: true,
+    reload: "restart",
+  }),
+  hostCa: optional({
+    schema: path,
+    about: "Authorities by which commands know the daemon, PEM.",
+    fallbackText: "the system's",
+    reload: "restart",
+  }),
+  hostCert: optional({
+    schema: path,
+    about: "Certificate that commands show to the daemon, PEM.",
+    fallbackText: "none",
+    reload: "restart",
+  }),
+  hostKey: optional({
+    schema: path,
+    about: "Its private key, PEM.",
+    fallbackText: "none",
+    reload: "restart",
+  }),
   allowTestBinaries: setting({
     schema: yesOrNo,
     about: "Take releases of Firecracker too that upstream no longer supports. For tests.",
@@ -139,4 +178,13 @@ export const generalSettings = {
 function cacheDirOf(environment: Environment): HostPath {
   const home = variableOf(environment, "HOME") ?? "/root";
   return `${variableOf(environment, "XDG_CACHE_HOME") ?? `${home}/.cache`}/warder` as HostPath;
+}
+
+/** What is sent in the clear, a token for one, anybody on the way could read. */
+function isWebAddress(given: string): boolean {
+  if (!URL.canParse(given)) return false;
+  const { protocol, hostname, pathname, search, username, hash } = new URL(given);
+  const isBare = pathname === "/" && search === "" && username === "" && hash === "";
+  const isLoopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
+  return isBare && (protocol === "https:" || (protocol === "http:" && isLoopback));
 }
