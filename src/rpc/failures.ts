@@ -4,6 +4,7 @@ import { isWarderError, WarderError } from "../vm/error.ts";
 import type { WireCode } from "../vm/error-codes.ts";
 import { toWireError } from "../wire/error.ts";
 import { openRequestKey } from "./gate/gate.ts";
+import { asUnreadable } from "./unreadable.ts";
 
 /**
  * Does the work of a call as a part of its request, so that all that is logged and traced meanwhile belongs to it, and
@@ -34,7 +35,7 @@ export function failed(open: OpenRequest, reason: unknown): ConnectError {
  * that may be anybody's.
  */
 export function toConnectError(reason: unknown): ConnectError {
-  if (reason instanceof ConnectError) return reason;
+  if (reason instanceof ConnectError) return asUnreadable(reason);
   if (isWarderError(reason) && reason.code !== "internal") return toWireError(reason);
   return toWireError(
     new WarderError("internal", {

@@ -195,3 +195,57 @@ test("no more is under way than may be, and whoever comes then is told so", asyn
   await until("none", () => traffic.running.requests === 0);
   assert.equal((await post(url, "ListVms", "{}", json)).status, 200);
 });
+
+describe("a request that can not be read", () => {
+  const detailOf = (body: string) => (JSON.parse(body) as { details?: { debug: { code: string } }[] }).details?.[0];
+
+  test("is the caller's error, with the typed detail, in binary as in JSON", async (context) => {
+    const { url } = await serveOnLoopback(context);
+    for (const [type, body] of [
+      ["application/json", '{"vm_id": 1}'],
+      ["application/proto", "\xff\xff"],
+    ] as const) {
+      const answer = await post(url, "BootVm", body, { "content-type": type });
+      assert.equal(answer.status, 400, type);
+      assert.equal(detailOf(await answer.text())?.debug.code, "invalid-argument", type);
+    }
+  });
+
+  test("gets its answer over gRPC, whatever its text is cut into", async (context) => {
+    const { url } = await serveOnLoopback(context);
+    const text = Buffer.from(`\0${"\u{1f4a5}".repeat(50)}`);
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(text.length, 1);
+    const headers = { "content-type": "application/grpc-web+json" };
+    const body = new Uint8Array([...head, ...text]);
+    const answer = await fetch(`${url}${path}/BootVm`, { method: "POST", body, headers });
+    assert.match(answer.headers.get("grpc-status") ?? (await answer.text()), /3/);
+  });
+
+  test("leaves nothing of its body before the next one of its connection", async (context) => {
+    const { url, port } = await serveOnLoopback(context);
+    using client = new RawClient(port);
+    const body = "[".repeat(500_000);
+    const line = (call: string, type: string, length: number) =>
+      `POST ${path}/${call} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: ${length}\r\n\r\n`;
+    for (const type of ["text/plain", "application/grpc"]) client.send(line("BootVm", type, body.length)).send(body);
+    client.send(`${line("ListVms", "application/json", 2)}{}`);
+    await until("the third answer", () => client.text.split("HTTP/1.1 ").length === 4);
+    assert.match(client.text, /HTTP\/1\.1 200 OK(?!.*HTTP\/1)/s);
+    assert.equal((await post(url, "ListVms", "{}", json)).status, 200);
+  });
+});
+
+test("who goes away before a form's first byte is not counted for ever", async (context) => {
+  const { port, traffic } = await serveOnLoopback(context);
+  {
+    using client = new RawClient(port);
+    client.send(`POST ${path}/ListVms HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n`);
+    await until("the request to be there", () => client.socket.bytesWritten > 0 && client.socket.writableLength === 0);
+  }
+  const second = new RawClient(port);
+  using _second = second;
+  second.send(`POST ${path}/ListVms HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}`);
+  await until("the next answer", () => second.text.startsWith("HTTP/1.1 200 OK"));
+  await until("nobody to be counted", () => traffic.running.requests === 0);
+});

@@ -60,7 +60,10 @@ export class Front {
     const path = request.url?.split("?", 1)[0] ?? "";
     const permission = permissionOf(path);
     if (permission === undefined) return answer(endpointsOf(this.#deps.endpoints, door), request, response);
+    const isGone = watchGone(response);
     await takeFormAsJson(request);
+    // Who went away meanwhile has no answer that could end, which is what a call is left by.
+    if (isGone()) return;
     this.#enter(request, response, door, permission.isLong === true ? "streams" : "requests");
     this.#serve(request, response);
   }
@@ -77,6 +80,15 @@ export class Front {
       values.get(openRequestKey)?.end({ error: unreadable(), code: "invalid_argument" });
     });
   }
+}
+
+/** Whether the connection of an answer has gone since. */
+function watchGone(response: WebResponse): () => boolean {
+  let isGone = false;
+  response.once("close", () => {
+    isGone = true;
+  });
+  return () => isGone;
 }
 
 /** Metrics name the VMs of every tenant: who comes over the network does not get them without being known. */

@@ -9,6 +9,7 @@ import type { Serving } from "../observability/health/serving.ts";
 import { failed, requestInterceptor, toConnectError } from "./failures.ts";
 import { enter, type GateDeps, openRequestKey } from "./gate/gate.ts";
 import { healthService } from "./health-service.ts";
+import { tellUnreadable } from "./unreadable.ts";
 import { vmprovisionerService } from "./vmprovisioner/service.ts";
 import { accessService } from "./warder/access-service.ts";
 import { hostService, type MachinePort } from "./warder/host-service.ts";
@@ -41,6 +42,7 @@ export function routerOptions(
     // As connect-go reads JSON: a field that is not known is no error, so that newer clients can talk to this daemon.
     jsonOptions: { ignoreUnknownFields: true },
     requestGate: (context) => {
+      tellUnreadable(context);
       try {
         enter(context, gate);
       } catch (reason) {

@@ -24,7 +24,14 @@ const codes: Readonly<Record<WireCode, Code>> = {
 export function toWireError(error: WarderError): ConnectError {
   const { code, doing, why, cure = "", fields, cleanup, message } = error;
   const value = { code, doing, why, cure, fields: [...fields], cleanup: cleanup.map(messageOf) };
-  return new ConnectError(message, codes[errorCodes[code].wire], undefined, [{ desc: ErrorInfoSchema, value }], error);
+  // Texts of callers may be in it, which need not be any in Unicode; gRPC's status has no form for those.
+  return new ConnectError(
+    message.toWellFormed(),
+    codes[errorCodes[code].wire],
+    undefined,
+    [{ desc: ErrorInfoSchema, value }],
+    error,
+  );
 }
 
 /** The error that a client's caller gets: what the daemon threw, or what kept the two from talking. */

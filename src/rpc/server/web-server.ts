@@ -109,6 +109,7 @@ export class WebServer implements AsyncDisposable {
 
   #take(request: WebRequest, response: WebResponse, handler: WebHandler): void {
     this.#slowClients.watch(request, response);
+    if (request instanceof http.IncomingMessage) readToItsEnd(request, response);
     // What Node's HTTP/2 server only tells its clients, and its HTTP/1 server sees to.
     if (headerBytes(request) <= this.#limits.maxHeaderBytes) handler(request, response);
     else refuse(response, 431, "resource_exhausted", "the headers are too large");
@@ -183,6 +184,21 @@ export class WebServer implements AsyncDisposable {
   #socketOf(session: http2.Http2Session | undefined): Socket | undefined {
     return session === undefined ? undefined : this.#sessions.get(session);
   }
+}
+
+/**
+ * Sees to it that nothing of a body is left when its answer is given: it would stand before the next request of its
+ * connection for ever. Who reads it may give it up, by which Node otherwise gives the stream up and not the connection.
+ * How long the rest may take is bounded by the time for a request.
+ */
+function readToItsEnd(request: http.IncomingMessage, response: WebResponse): void {
+  request[Symbol.asyncIterator] = () => request.iterator({ destroyOnReturn: false });
+  response.once("finish", () => {
+    if (request.readableEnded) return;
+    request.removeAllListeners("readable");
+    // Not at once: until then the stream takes itself for one with readers.
+    process.nextTick(() => void request.resume());
+  });
 }
 
 /** As HTTP/2 counts them: RFC 9113, 6.5.2, without the 32 bytes that it adds for each. */
