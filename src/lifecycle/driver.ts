@@ -8,6 +8,7 @@ import type { VmSpec } from "../vm/spec.ts";
 import { canTransition, decide, isLive, type VmRequest, type VmState } from "../vm/state.ts";
 import { abortable } from "./abortable.ts";
 import { CutShort, type Overtaker } from "./cut-short.ts";
+import { Deadline } from "./deadline.ts";
 import { enterStop } from "./ending.ts";
 import type { Idempotency } from "./idempotency.ts";
 import { isInOtherHands } from "./in-other-hands.ts";
@@ -185,7 +186,8 @@ export class Driver {
     if (state === undefined) return;
     if (force && decide("remove", state).verdict === "refuse") await this.kill({ signal });
     return this.#call("remove", { signal }, async (within) => {
-      const limited = AbortSignal.any([within, AbortSignal.timeout(OWNER_TIMEOUT_MS)]);
+      using limit = new Deadline(OWNER_TIMEOUT_MS);
+      const limited = AbortSignal.any([within, limit.signal]);
       while (!(await this.#removeOnce(limited)));
     });
   }
@@ -295,10 +297,10 @@ export class Driver {
     const run = this.#runs.own(record);
     if (run !== undefined) return run.shutDown(ladder, options);
     const outcome = await this.#operations.stopForOwner(record, ladder, options);
-    const limit = AbortSignal.timeout(OWNER_TIMEOUT_MS);
+    using limit = new Deadline(OWNER_TIMEOUT_MS);
     // Its owner may have begun the next run by the time that this process looks.
     const isOver = ({ state, incarnation }: VmRecord) => !isLive(state) || incarnation !== record.incarnation;
-    await this.#runs.until(isOver, AbortSignal.any([options.signal, limit]));
+    await this.#runs.until(isOver, AbortSignal.any([options.signal, limit.signal]));
     return outcome;
   }
 

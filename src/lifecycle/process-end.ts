@@ -3,6 +3,7 @@ import { exitFileOf } from "../jailer/launch.ts";
 import { WarderError } from "../vm/error.ts";
 import type { ProcessExit, ProcessIdentity } from "../vm/process.ts";
 import type { JailLayout } from "../vm/record.ts";
+import { Deadline } from "./deadline.ts";
 import type { StartContext } from "./start-context.ts";
 
 /** SIGKILL of a VM with a GiB of memory is reaped in 17 ms; a machine under load may take its time. */
@@ -20,7 +21,8 @@ export async function endProcess(context: StartContext): Promise<void> {
   for (const identity of [launch.child.identity, context.process]) {
     if (identity !== undefined) host.processes.signal(identity, "SIGKILL");
   }
-  const deadline = AbortSignal.timeout(KILL_TIMEOUT_MS);
+  using timeout = new Deadline(KILL_TIMEOUT_MS);
+  const { signal: deadline } = timeout;
   const gone = [
     launch.child.exited,
     ...(context.process === undefined ? [] : [host.processes.waitForEnd(context.process, deadline)]),
@@ -39,7 +41,8 @@ export async function endProcess(context: StartContext): Promise<void> {
 export async function killAndWait(host: Host, id: string, processes: readonly ProcessIdentity[]): Promise<void> {
   for (const identity of processes) host.processes.signal(identity, "SIGKILL");
   for (const identity of processes) {
-    const deadline = AbortSignal.timeout(KILL_TIMEOUT_MS);
+    using timeout = new Deadline(KILL_TIMEOUT_MS);
+    const { signal: deadline } = timeout;
     await host.processes.waitForEnd(identity, deadline).catch((error: unknown) => {
       throw deadline.aborted ? stuck(id, identity.pid) : error;
     });

@@ -1,5 +1,6 @@
 import { WarderError } from "../vm/error.ts";
 import { isApiOnly, type VmSpec } from "../vm/spec.ts";
+import { Deadline } from "./deadline.ts";
 import { runSteps, type Step, type StepEvent, StepsFailed } from "./engine.ts";
 import type { Machinery } from "./machinery.ts";
 import { planStart } from "./plan.ts";
@@ -84,7 +85,8 @@ export async function startVm(
 ): Promise<StartContext> {
   const { clock } = machinery.host;
   const began = clock.monotonic();
-  const deadline = AbortSignal.timeout(spec.startTimeoutMs);
+  using timeout = new Deadline(spec.startTimeoutMs);
+  const deadline = timeout.signal;
   const signal = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
   if (spec.jailed) machinery.askForGracePeriod();
   const plan = await planStart(machinery, spec, signal);
