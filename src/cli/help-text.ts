@@ -1,6 +1,8 @@
 /** What `warder --help` tells below the commands. */
 export const programDetails = `\`warder COMMAND --help\` tells more of each, with examples.
 A VM is named by its whole id: no abbreviation, so that none is ended for another.
+VMs are the daemon's, where one answers on its socket, or where --host names one; else this process opens the host.
+serve, install, setup, config, token, version and completion are always about this machine.
 Settings come from flags, else from the environment: \`warder config\` shows them all.
 
 Exit status:

@@ -15,6 +15,7 @@ import { fromWireExit, fromWireOutcome, toWireLadder } from "../wire/exit.ts";
 import { fromWireIsolation } from "../wire/isolation.ts";
 import { toWireRateLimit } from "../wire/rate-limit.ts";
 import { fromWireUsage, type UsageView } from "../wire/usage.ts";
+import { toShort } from "../wire/values.ts";
 import { asking, type CallOptions, telling } from "./call.ts";
 import { RemoteMetadata } from "./metadata.ts";
 import { viewOf } from "./view-of.ts";
@@ -175,7 +176,7 @@ export class RemoteVm {
       id: this.id,
       kind: kind === "log" ? OutputKind.LOG : OutputKind.CONSOLE,
       follow,
-      ...(tailLines === undefined ? {} : { tailLines }),
+      ...(tailLines === undefined ? {} : { tailLines: toShort(tailLines) }),
     };
     const doing = `reading the output of ${this.id}`;
     for await (const { data } of telling(doing, options, (given) => this.#calls.streamOutput(request, given))) {

@@ -3,6 +3,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import type { StreamVsockRequestSchema, StreamVsockResponse, VmService } from "../../gen/warder/v1/vm_service_pb.js";
 import { WarderError } from "../vm/error.ts";
+import { toShort } from "../wire/values.ts";
 import { telling } from "./call.ts";
 import { RequestQueue } from "./request-queue.ts";
 
@@ -51,7 +52,7 @@ export class RemoteVsock {
     signal?.addEventListener("abort", giveUp, { once: true });
     const opening = { id: this.#id, port, listen, passEnd: halfClose === "pass" };
     const requests = new RequestQueue<Request>();
-    void requests.push({ opening: timeoutMs === undefined ? opening : { ...opening, timeoutMs } });
+    void requests.push({ opening: timeoutMs === undefined ? opening : { ...opening, timeoutMs: toShort(timeoutMs) } });
     const answers = telling(doing, { signal: over.signal }, (given) => this.#calls.streamVsock(requests, given));
     try {
       const first = await answers.next();

@@ -46,7 +46,8 @@ export function fromWireError(reason: unknown, doing: string): WarderError {
     ...(info.cure === "" ? {} : { cure: info.cure }),
     fields: info.fields.map(({ field, problem }) => ({ field, problem })),
     cleanup: info.cleanup,
-    cause: reason,
+    // Where a defect of the daemon's came up is in its log: this side's stack says nothing of it.
+    ...(info.code === "internal" ? {} : { cause: reason }),
   });
 }
 

@@ -8,7 +8,7 @@ import type {
 import type { RungOutcomeSchema, RungOutcome as WireOutcome } from "../../gen/warder/v1/vm_service_pb.js";
 import type { VmExit } from "../vm/exit.ts";
 import type { RungOutcome, ShutdownLadder, ShutdownMethod, ShutdownOutcome } from "../vm/shutdown.ts";
-import { fromTimestamp, toTimestamp } from "./values.ts";
+import { fromTimestamp, toShort, toTimestamp } from "./values.ts";
 import { words } from "./words.ts";
 
 /** A VM's end for the wire. */
@@ -35,7 +35,10 @@ export function fromWireExit({ code, signal, cause, evidence, at }: WireExit): V
 
 /** A way down for the wire. */
 export function toWireLadder(ladder: ShutdownLadder): MessageInitShape<typeof ShutdownRungSchema>[] {
-  return ladder.map(({ method, timeoutMs }) => ({ method: words.method.toWire(method), timeoutMs }));
+  return ladder.map(({ method, timeoutMs }) => ({
+    method: words.method.toWire(method),
+    timeoutMs: toShort(timeoutMs),
+  }));
 }
 
 /** A way down of the wire. What is no method stays one that can be refused by its name. */

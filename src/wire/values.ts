@@ -11,6 +11,11 @@ export function fromWhole(value: bigint | undefined): number | undefined {
   return value === undefined ? undefined : Number(value);
 }
 
+/** Milliseconds or a count for a field of 32 bits: what is longer than seven weeks is as good as that. */
+export function toShort(value: number): number {
+  return Math.min(value, 0xffff_ffff);
+}
+
 /** Milliseconds since 1970, which the core has, as a point in time. */
 export function toTimestamp(milliseconds: number): Timestamp {
   return timestampFromMs(milliseconds);
