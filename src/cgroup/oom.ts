@@ -37,8 +37,9 @@ function isPeakAtLimit(host: Host, directory: string): boolean {
 
 /** Lines of `key value`: the kernel's Documentation/admin-guide/cgroup-v2.rst, and cgroup-v1/memory.rst. */
 function counter(text: string | undefined, key: string): number | undefined {
-  const value = new RegExp(`^${key} (\\d+)$`, "m").exec(text ?? "")?.[1];
-  return value === undefined ? undefined : Number(value);
+  const line = (text ?? "").split("\n").find((each) => each.startsWith(`${key} `));
+  const value = line?.slice(key.length + 1);
+  return value !== undefined && /^\d+$/.test(value) ? Number(value) : undefined;
 }
 
 function read(host: Host, path: string): string | undefined {

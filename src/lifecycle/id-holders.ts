@@ -142,7 +142,8 @@ class Search {
 
 /** Numbers of a line of `/proc/<pid>/status`. */
 function idsOf(status: string, name: string): number[] {
-  return numbers(new RegExp(`^${name}:(.*)$`, "m").exec(status)?.[1] ?? "");
+  const line = status.split("\n").find((each) => each.startsWith(`${name}:`));
+  return numbers(line?.slice(name.length + 1) ?? "");
 }
 
 /** A device without an owner says -1, which is nobody's id. */
