@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import * as http from "node:http";
 import * as http2 from "node:http2";
 import { describe, type TestContext, test } from "node:test";
@@ -243,6 +244,22 @@ describe("a client that is only slow", () => {
     });
     assert.equal(await within("HTTP/1.1", http1(port)), "begun ended");
     assert.equal(await within("HTTP/2", h2(openSession(context, port))), "begun ended");
+  });
+
+  test("may go on sending for longer than a request may take, once its answer has begun", async (context) => {
+    const { port } = await open(context, {
+      handler: (request, response) => {
+        (response as http2.Http2ServerResponse).write("begun ");
+        request.pipe(response as http2.Http2ServerResponse);
+      },
+    });
+    const stream = openSession(context, port).request({ ":method": "POST", ":path": "/" });
+    let text = "";
+    stream.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    stream.write("first ");
+    setTimeout(() => stream.end("last"), 2 * limits.requestTimeoutMs);
+    await within("the end", once(stream, "end"));
+    assert.equal(text, "begun first last");
   });
 });
 
