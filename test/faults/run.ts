@@ -58,6 +58,11 @@ const queue = [...names];
 const workers = values.networks ? 1 : Number(values.workers);
 if (values.networks && !isInOwnNetwork()) process.exitCode = runInOwnNetwork();
 else {
+  // What was found so far is worth having where somebody has no more time.
+  process.once("SIGTERM", () => {
+    report();
+    process.exit(1);
+  });
   await Promise.all(Array.from({ length: workers }, work));
   await fillWithRandomDeaths();
   report();
