@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, type TestContext, test } from "node:test";
 import { fakeTerminal, warder } from "../../../test/support/fake-terminal.ts";
+import { makeAuthority } from "../../../test/support/rpc/certificates.ts";
 import { serveOnLoopback } from "../../../test/support/rpc/on-loopback.ts";
 import type { Caller } from "../../access/caller.ts";
 import type { Tenant } from "../../vm/belongings.ts";
@@ -184,6 +185,23 @@ describe("commands of a daemon's VMs", () => {
     assert.match((await run("ps", "--token", token)).stderr, /\[unauthenticated\]/);
     assert.match((await run("ps", "--token", `${token}.absent`)).stderr, /^warder: reading .*token\.absent: /);
   });
+});
+
+test("a daemon over TLS is known by its authority, and knows its caller by a certificate", async (context) => {
+  const authority = makeAuthority(context);
+  const own = authority.sign("/CN=warder");
+  const tls = { cert: own.cert, key: own.key, ca: authority.cert, requestCert: true, rejectUnauthorized: false };
+  const { host, port } = await serveOnLoopback(context, {
+    door: { kind: "tls", address: "127.0.0.1", port: 0, tls },
+  });
+  await host.create({ id: "a", kernel: "probe", tenant: "acme" });
+  await host.create({ id: "b", kernel: "probe", tenant: "other" });
+  const caller = authority.sign("/CN=deployer/O=acme/OU=operate");
+  const address = ["--host", `https://localhost:${port}`];
+  const shown = ["--host-ca", authority.certFile, "--host-cert", caller.certFile, "--host-key", caller.keyFile];
+  assert.deepEqual(await warder(...address, ...shown, "ps", "-aq"), { status: 0, stdout: "a\n", stderr: "" });
+  assert.match((await warder(...address, "--host-ca", authority.certFile, "ps")).stderr, /\[unauthenticated\]/);
+  assert.notEqual((await warder(...address, ...shown.slice(2), "ps")).status, 0);
 });
 
 describe("which way is taken", () => {
