@@ -1,6 +1,6 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { OpenRequest } from "../observability/requests.ts";
-import { isWarderError, WarderError } from "../vm/error.ts";
+import { isWarderError, systemCodeOf, WarderError } from "../vm/error.ts";
 import type { WireCode } from "../vm/error-codes.ts";
 import { toWireError } from "../wire/error.ts";
 import { openRequestKey } from "./gate/gate.ts";
@@ -35,7 +35,7 @@ export function failed(open: OpenRequest, reason: unknown): ConnectError {
  * that may be anybody's.
  */
 export function toConnectError(reason: unknown): ConnectError {
-  if (reason instanceof ConnectError) return asUnreadable(reason);
+  if (reason instanceof ConnectError) return isGone(reason) ? gone(reason) : asUnreadable(reason);
   if (isWarderError(reason) && reason.code !== "internal") return toWireError(reason);
   return toWireError(
     new WarderError("internal", {
@@ -44,6 +44,15 @@ export function toConnectError(reason: unknown): ConnectError {
       cure: "See the daemon's log, which has the whole of it under the same request id",
     }),
   );
+}
+
+/** Whether the answer could not be written as nobody was there any more, which connect-node calls a defect. */
+function isGone(error: ConnectError): boolean {
+  return error.code === Code.Internal && systemCodeOf(error) === "EPIPE";
+}
+
+function gone(cause: ConnectError): ConnectError {
+  return toWireError(new WarderError("aborted", { doing: "answering", why: "the caller went away", cause }));
 }
 
 /** `not_found` of `NotFound`. */
