@@ -7,6 +7,9 @@ import { hostOf, signalOf } from "../call.ts";
 import { wrong } from "./requests.ts";
 import { SIGN_OF_LIFE_MS, withSignsOfLife } from "./signs-of-life.ts";
 
+/** An hour, as everywhere for vsock; a timer of more than 24 days would fire at once. */
+const MAX_TIMEOUT_MS = 3_600_000;
+
 /**
  * One connection between a caller and a program of a guest's. Each direction waits for its reader: nothing is held here
  * beyond what the streams hold by themselves.
@@ -47,6 +50,9 @@ async function openingOf(incoming: AsyncIterator<StreamVsockRequest>): Promise<V
 
 function open(opening: VsockOpening, context: HandlerContext, signal: AbortSignal): Promise<Duplex> {
   const { id, port, listen, timeoutMs, passEnd } = opening;
+  if (timeoutMs !== undefined && timeoutMs > MAX_TIMEOUT_MS) {
+    throw wrong("opening.timeout_ms", `must be at most ${MAX_TIMEOUT_MS}`);
+  }
   const vm = hostOf(context).get(id);
   const options = { signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
   if (listen) return acceptVsock(vm.vsock, vm.record.id, port, options);
