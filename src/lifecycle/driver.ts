@@ -1,3 +1,4 @@
+import { Deadline } from "../host/deadline.ts";
 import { notFound } from "../store/store.ts";
 import { WarderError } from "../vm/error.ts";
 import type { VmExit } from "../vm/exit.ts";
@@ -8,7 +9,6 @@ import type { VmSpec } from "../vm/spec.ts";
 import { canTransition, decide, isLive, type VmRequest, type VmState } from "../vm/state.ts";
 import { abortable } from "./abortable.ts";
 import { CutShort, type Overtaker } from "./cut-short.ts";
-import { Deadline } from "./deadline.ts";
 import { enterStop } from "./ending.ts";
 import type { Idempotency } from "./idempotency.ts";
 import { isInOtherHands } from "./in-other-hands.ts";

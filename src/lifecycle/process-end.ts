@@ -1,9 +1,9 @@
+import { Deadline } from "../host/deadline.ts";
 import type { Host } from "../host/host.ts";
 import { exitFileOf } from "../jailer/launch.ts";
 import { WarderError } from "../vm/error.ts";
 import type { ProcessExit, ProcessIdentity } from "../vm/process.ts";
 import type { JailLayout } from "../vm/record.ts";
-import { Deadline } from "./deadline.ts";
 import type { StartContext } from "./start-context.ts";
 
 /** SIGKILL of a VM with a GiB of memory is reaped in 17 ms; a machine under load may take its time. */

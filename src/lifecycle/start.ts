@@ -1,6 +1,6 @@
+import { Deadline } from "../host/deadline.ts";
 import { WarderError } from "../vm/error.ts";
 import { isApiOnly, type VmSpec } from "../vm/spec.ts";
-import { Deadline } from "./deadline.ts";
 import { runSteps, type Step, type StepEvent, StepsFailed } from "./engine.ts";
 import type { Machinery } from "./machinery.ts";
 import { planStart } from "./plan.ts";

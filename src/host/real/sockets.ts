@@ -1,6 +1,7 @@
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { WarderError } from "../../vm/error.ts";
 import type { HostPath } from "../../vm/path.ts";
+import { Deadline } from "../deadline.ts";
 import type { HttpClient, HttpRequest, HttpResponse, Sockets } from "../host.ts";
 
 /** `sun_path` holds 108 bytes with its NUL. Node cuts longer paths off without a word. */
@@ -28,8 +29,8 @@ function refuseLongPath(path: HostPath): void {
 }
 
 async function exchange(agent: Agent, socketPath: HostPath, request: HttpRequest): Promise<HttpResponse> {
-  const deadline = AbortSignal.timeout(request.timeoutMs);
-  const signal = request.signal === undefined ? deadline : AbortSignal.any([deadline, request.signal]);
+  using deadline = new Deadline(request.timeoutMs);
+  const signal = request.signal === undefined ? deadline.signal : AbortSignal.any([deadline.signal, request.signal]);
   const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
   const headers = {
     Accept: "application/json",
