@@ -35,7 +35,8 @@ export function failed(open: OpenRequest, reason: unknown): ConnectError {
  * that may be anybody's.
  */
 export function toConnectError(reason: unknown): ConnectError {
-  if (reason instanceof ConnectError) return isGone(reason) ? gone(reason) : asUnreadable(reason);
+  if (isGone(reason)) return gone(reason);
+  if (reason instanceof ConnectError) return asUnreadable(reason);
   if (isWarderError(reason) && reason.code !== "internal") return toWireError(reason);
   return toWireError(
     new WarderError("internal", {
@@ -46,12 +47,16 @@ export function toConnectError(reason: unknown): ConnectError {
   );
 }
 
-/** Whether the answer could not be written as nobody was there any more, which connect-node calls a defect. */
-function isGone(error: ConnectError): boolean {
-  return error.code === Code.Internal && systemCodeOf(error) === "EPIPE";
+/**
+ * Whether the answer could not be written as nobody was there any more, which connect-node calls a defect, or hands on as
+ * it is. What Warder itself could not write to says so in an error of its own.
+ */
+function isGone(reason: unknown): boolean {
+  if (isWarderError(reason) || systemCodeOf(reason) !== "EPIPE") return false;
+  return !(reason instanceof ConnectError) || reason.code === Code.Internal;
 }
 
-function gone(cause: ConnectError): ConnectError {
+function gone(cause: unknown): ConnectError {
   return toWireError(new WarderError("aborted", { doing: "answering", why: "the caller went away", cause }));
 }
 
