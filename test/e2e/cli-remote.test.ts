@@ -80,8 +80,9 @@ describe("the command line of a daemon", real, () => {
     assert.ok(view.output);
     await same(remote, local, "inspect", id);
     await same(remote, local, "ps", "-q");
-    assert.match((await same(remote, local, "logs", id)).stdout, /^(tick\n)+$/);
-    assert.equal((await same(remote, local, "logs", "--tail", "2", id)).stdout, "tick\ntick\n");
+    // The guest was paused wherever it was, perhaps in the middle of a line.
+    assert.match((await same(remote, local, "logs", id)).stdout, /^(tick\n)+(t|ti|tic|tick)?$/);
+    assert.match((await same(remote, local, "logs", "--tail", "2", id)).stdout, /^tick\n(tick\n|t|ti|tic|tick)$/);
     await same(remote, local, "logs", "--json", "--tail", "1", id);
     await same(remote, local, "logs", "--log", id);
     type Stats = { usage: Record<string, number> };
