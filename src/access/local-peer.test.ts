@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { describe, type TestContext, test } from "node:test";
-import { type Connection, localPeerUid, uidsOf } from "./local-peer.ts";
+import { type Connection, LocalPeers, localPeerUid, uidsOf } from "./local-peer.ts";
 
 const connection: Connection = {
   localAddress: "127.0.0.1",
@@ -83,4 +83,33 @@ describe("a real connection is known for this process's user", () => {
       assert.equal(localPeerUid(thisHost, await connected(context, door, as)), process.getuid?.());
     });
   }
+});
+
+describe("users at the other ends of connections", () => {
+  const hostWith = (rows: readonly string[]) => {
+    const looks = { count: 0, rows };
+    const files = {
+      readText: () => {
+        looks.count++;
+        return [heading, ...looks.rows].join("\n");
+      },
+    };
+    return { looks, peers: new LocalPeers({ files, roots: { proc: "/proc" } } as never) };
+  };
+  const theirs = row("0100007F:9C40", "0100007F:1F90", "01", 1000, 12);
+
+  test("are asked for once for each connection", () => {
+    const { looks, peers } = hostWith([ours, theirs]);
+    assert.deepEqual([peers.uidOf(connection), peers.uidOf(connection)], [1000, 1000]);
+    assert.equal(looks.count, 1);
+    assert.equal(peers.uidOf({ ...connection }), 1000);
+    assert.equal(looks.count, 2);
+  });
+
+  test("are asked for again where the kernel did not tell", () => {
+    const { looks, peers } = hostWith([ours]);
+    assert.equal(peers.uidOf(connection), undefined);
+    looks.rows = [ours, theirs];
+    assert.equal(peers.uidOf(connection), 1000);
+  });
 });

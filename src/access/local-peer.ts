@@ -29,6 +29,29 @@ export function localPeerUid(host: Pick<Host, "files" | "roots">, connection: Co
   return undefined;
 }
 
+/** Users at the other ends of connections: a socket's never changes, and the kernel takes milliseconds to tell it. */
+export class LocalPeers {
+  readonly #host: Pick<Host, "files" | "roots">;
+  readonly #known = new WeakMap<Connection, number>();
+
+  constructor(host: Pick<Host, "files" | "roots">) {
+    this.#host = host;
+  }
+
+  /**
+   * See {@link localPeerUid}.
+   *
+   * @param connection - The same object for the same connection.
+   */
+  uidOf(connection: Connection): number | undefined {
+    const known = this.#known.get(connection);
+    if (known !== undefined) return known;
+    const uid = localPeerUid(this.#host, connection);
+    if (uid !== undefined) this.#known.set(connection, uid);
+    return uid;
+  }
+}
+
 /**
  * Where the other end's row may be: a program that speaks IPv6 and was given an address of IPv4 has a socket of IPv6, as
  * has gRPC's own library, whatever ours is. Both are of one kind to the kernel: there are no two of the same ends.

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Caller } from "../access/caller.ts";
-import { localPeerUid } from "../access/local-peer.ts";
+import { LocalPeers } from "../access/local-peer.ts";
 import { readTrustedUsers, type TrustedUsers } from "../access/local-users.ts";
 import { RateLimiter } from "../access/rate.ts";
 import { TokenStore } from "../access/token-store.ts";
@@ -131,6 +131,7 @@ export class Daemon implements AsyncDisposable {
     const { warder, serving, beginRequest, endpoints, machine, onDefect } = this.#parts;
     const { host } = warder.machinery;
     const core = new CoreHost(warder);
+    const peers = new LocalPeers(host);
     const admission = this.#makeAdmission(core);
     const hostFor = (caller: Caller) =>
       new HostScope(caller, {
@@ -144,7 +145,7 @@ export class Daemon implements AsyncDisposable {
       gate: {
         identity: () => ({
           bearerOf: (token) => this.#tokens.authenticate(token),
-          userOf: (connection) => localPeerUid(host, connection),
+          userOf: (connection) => peers.uidOf(connection),
           isTrustedUser: (uid) => this.#users.uids.has(uid),
           anonymousRole: this.#config.server.anonymousRole,
         }),

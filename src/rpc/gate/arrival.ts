@@ -26,14 +26,26 @@ export const arrivalKey = createContextKey<Arrival | undefined>(undefined, { des
 /** What a request's connection tells. */
 export function arrivalOf(request: WebRequest, door: Door["kind"]): Arrival {
   const { socket } = request;
-  return { door, ...connectionOf(socket), ...(door === "tls" ? certificateOf(socket as TLSSocket) : {}) };
+  return { door, ...connectionOf(request), ...(door === "tls" ? certificateOf(socket as TLSSocket) : {}) };
 }
 
-function connectionOf(socket: WebRequest["socket"]): { connection?: Connection } {
+/** One object for each connection, however many requests come over it: what is known of it is looked up but once. */
+const connections = new WeakMap<object, Connection>();
+
+function connectionOf(request: WebRequest): { connection?: Connection } {
+  // HTTP/2 shows each stream another face of its socket.
+  const carrier = ("stream" in request ? request.stream.session : undefined) ?? request.socket;
+  const known = connections.get(carrier) ?? endsOf(request.socket);
+  if (known === undefined) return {};
+  connections.set(carrier, known);
+  return { connection: known };
+}
+
+function endsOf(socket: WebRequest["socket"]): Connection | undefined {
   const { localAddress, localPort, remoteAddress, remotePort } = socket;
   const isKnown = localAddress !== undefined && localPort !== undefined;
-  if (!isKnown || remoteAddress === undefined || remotePort === undefined) return {};
-  return { connection: { localAddress, localPort, remoteAddress, remotePort } };
+  if (!isKnown || remoteAddress === undefined || remotePort === undefined) return undefined;
+  return { localAddress, localPort, remoteAddress, remotePort };
 }
 
 function certificateOf(socket: TLSSocket): { certificate?: ShownCertificate } {
