@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import { describe, test } from "node:test";
@@ -129,6 +129,20 @@ describe("a jailed VM", real, () => {
       assert.equal(vm.inspect().exit?.cause, "killed");
     } finally {
       execFileSync("ip", ["netns", "del", name]);
+    }
+  });
+
+  test("that never becomes Firecracker in its new pid namespace fails at once, in the jailer's words", () => {
+    const directory = fs.mkdtempSync("/var/tmp/warder-test-");
+    const life = new URL("../support/life-of-a-vm.ts", import.meta.url).pathname;
+    const node = [process.execPath, "--disable-warning=ExperimentalWarning"];
+    try {
+      const args = ["--bounding-set=-setuid", ...node, life, directory];
+      const { status, stdout } = spawnSync("setpriv", args, { encoding: "utf8", timeout: 60_000 });
+      assert.equal(status, 1, stdout);
+      assert.match(stdout, /it ended before it was Firecracker: .*Operation not permitted/s);
+    } finally {
+      fs.rmSync(directory, { recursive: true });
     }
   });
 

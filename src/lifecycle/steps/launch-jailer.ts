@@ -100,16 +100,18 @@ function openDrains(context: StartContext): NonNullable<StartContext["drains"]> 
 }
 
 /**
- * The end of Firecracker. With a new pid namespace the jailer ends by itself once it has started Firecracker; only its
- * failure counts then, until the process behind it is known.
+ * The end of Firecracker. With a new pid namespace the jailer ends by itself once it has made the process that becomes
+ * Firecracker. That one's pid is not known before it asks for its configuration; but it holds the console as long as it
+ * lives, so that it is gone when nobody does. Its status is the kernel's secret then.
  */
 function endOf(context: StartContext): Promise<ProcessExit> {
   const { child } = need(context, "launch");
   if (!context.plan.spec.newPidNamespace) return child.exited;
-  return new Promise((resolve) => {
-    void child.exited.then((exit) => {
-      if (exit.code !== 0) resolve(exit);
-    });
+  const { console } = need(context, "drains");
+  return child.exited.then(async (exit) => {
+    if (exit.code !== 0) return exit;
+    await console.ended;
+    return { code: null, signal: null };
   });
 }
 
@@ -153,10 +155,14 @@ async function explainEnd(context: StartContext, exit: ProcessExit): Promise<War
   const drains = need(context, "drains");
   await Promise.race([drains.console.ended, context.machinery.host.clock.sleep(1_000)]);
   const said = drains.console.tail.replaceAll(/[^\x20-\x7e\n]/g, "").trim();
-  const status = exit.signal === null ? `status ${exit.code}` : String(exit.signal);
   return new WarderError(context.plan.spec.jailed ? "jailer-failed" : "firecracker-failed", {
     doing: `starting the ${context.plan.spec.jailed ? "jailer" : "Firecracker"} of ${context.plan.id}`,
-    why: `it ended with ${status}${said === "" ? " and said nothing" : `: ${said}`}`,
+    why: `it ended${howItEnded(exit)}${said === "" ? " and said nothing" : `: ${said}`}`,
     cure: "See `warder doctor`",
   });
+}
+
+function howItEnded({ code, signal }: ProcessExit): string {
+  if (signal !== null) return ` with ${signal}`;
+  return code === null ? " before it was Firecracker" : ` with status ${code}`;
 }
