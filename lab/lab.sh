@@ -23,6 +23,8 @@ memory_mib=${LAB_MEM:-6144}
 cpus=${LAB_CPUS:-2}
 timeout_s=${LAB_TIMEOUT:-600}
 lsm=${LAB_LSM:-apparmor}
+# An emulated machine may hang for good, and says nothing then.
+readonly SILENCE_S=180
 
 main() {
   parse_command "$@"
@@ -35,6 +37,7 @@ main() {
   make_job
   boot
   relay_output
+  watch_heart
   finish
 }
 
@@ -81,6 +84,7 @@ prepare_work_directory() {
   mkdir -p "$out" "$work/job"
   out=$(realpath "$out")
   qemu_pid=
+  watch_pid=
   relay_pids=()
   trap clean_up EXIT
   trap 'exit 129' HUP
@@ -92,7 +96,7 @@ prepare_work_directory() {
 clean_up() {
   trap - EXIT
   if [ -n "$qemu_pid" ]; then
-    kill "$qemu_pid" "${relay_pids[@]}" 2> /dev/null || true
+    kill "$qemu_pid" $watch_pid "${relay_pids[@]}" 2> /dev/null || true
     wait
   fi
   rm -rf "$work"
@@ -159,12 +163,34 @@ relay_output() {
   relay_pids+=($!)
 }
 
+# The lab tells all the time that it lives (inside/run.sh); where it does not, it is ended.
+watch_heart() {
+  (
+    told='' silent=0
+    while [ "$silent" -lt "$SILENCE_S" ]; do
+      sleep 5
+      kill -0 "$qemu_pid" || exit 0
+      now=$(cat "$work/job/alive" 2> /dev/null || true)
+      if [ "$now" = "$told" ]; then silent=$((silent + 5)); else silent=0; fi
+      told=$now
+    done
+    : > "$work/hangs"
+    kill "$qemu_pid"
+  ) > /dev/null 2>&1 &
+  watch_pid=$!
+}
+
 finish() {
   local status=0
   wait "$qemu_pid" || status=$?
   wait "${relay_pids[@]}" || true
+  { kill "$watch_pid" && wait "$watch_pid"; } 2> /dev/null || true
   qemu_pid=
   [ "$status" != 124 ] || { echo "lab: no end within $timeout_s s" >&2; exit 124; }
+  if [ -e "$work/hangs" ]; then
+    tail -n 30 "$work/console" >&2
+    lab_die "the host hung: no sign of life for $SILENCE_S s (its last words above)"
+  fi
   if [ ! -s "$work/job/status" ]; then
     { grep -v "TCG doesn't support" "$work/qemu.err" || true; tail -n 30 "$work/console" 2> /dev/null || true; } >&2
     lab_die "the host went down before the command ended (QEMU's status: $status; its last words above)"

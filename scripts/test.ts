@@ -8,7 +8,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type Capability, requires } from "../test/support/capability.ts";
 import { measureCoverage } from "../test/support/report/coverage.ts";
 import { coverageLines, coverageProblems } from "../test/support/report/coverage-text.ts";
@@ -28,7 +28,7 @@ type Tier = keyof typeof TIERS;
 /** How many of them run on this machine itself. */
 const HERE = Object.keys(TIERS).length - 1;
 
-/** The lab is started once for each of these that has test files: the first whose suffix fits takes a file. */
+/** The labs there are: the first whose suffix fits takes a test file. */
 const LABS: readonly { name: string; suffix: string; settings: Record<string, string>; needs: Capability[] }[] = [
   {
     name: "lab with SELinux",
@@ -56,7 +56,11 @@ const CONCURRENCY = Math.max(2, availableParallelism());
 const TEST_TIMEOUT_MS = 10 * 60_000;
 /** The lab's processor is emulated, some twenty times slower, and the guests in it are emulated again. */
 const LAB_TEST_TIMEOUT_MS = 20 * 60_000;
-const LAB_TIMEOUT_S = 90 * 60;
+const LAB_TIMEOUT_S = 30 * 60;
+/** What the lab ends with where its machine failed, and not what ran in it. */
+const LAB_FAILED = 125;
+/** How often a test file gets a lab, where the lab's machine fails. */
+const LAB_ATTEMPTS = 2;
 
 const root = join(import.meta.dirname, "..");
 
@@ -177,34 +181,57 @@ async function runLabs(work: string, isMeasured: boolean): Promise<RunReport[]> 
     const { skip, signal } = requires(...needs);
     if (signal !== undefined) reports.push({ records: [], problems: [`${name}: ${signal.reason}`] });
     else if (typeof skip === "string") reports.push({ records: skippedFiles(files, skip), problems: [] });
-    else
-      reports.push(
-        await runLab(name, files, { ...settings, LAB_OUT: join(work, name.replaceAll(" ", "-")) }, isMeasured),
-      );
+    else reports.push(...(await timed(name, () => runInLabs(files, settings, work, isMeasured))));
   }
   return reports;
 }
 
-/** Starts a lab, runs the files in it, and reads what they came to from what the lab leaves behind in LAB_OUT. */
-function runLab(
-  name: string,
+/**
+ * Runs each file in a lab of its own. Where the lab's machine itself fails, which is emulated down to its processor, that
+ * is said, and the file gets another one: such a run says nothing about what is tested.
+ */
+async function runInLabs(
   files: readonly string[],
+  settings: Readonly<Record<string, string>>,
+  work: string,
+  isMeasured: boolean,
+): Promise<RunReport[]> {
+  const reports: RunReport[] = [];
+  for (const file of files) {
+    for (let attempt = 1; ; attempt++) {
+      const out = join(work, `lab-${basename(file)}-${attempt}`);
+      const { status, report } = await runLab(file, { ...settings, LAB_OUT: out }, isMeasured);
+      if (status === LAB_FAILED && attempt < LAB_ATTEMPTS) {
+        console.log(`${file}: the lab failed, not the tests; once more in another`);
+        continue;
+      }
+      reports.push(report);
+      break;
+    }
+  }
+  return reports;
+}
+
+/** Starts a lab, runs a file in it, and reads what it came to from what the lab leaves behind in LAB_OUT. */
+async function runLab(
+  file: string,
   settings: Record<string, string> & { readonly LAB_OUT: string },
   isMeasured: boolean,
-): Promise<RunReport> {
+): Promise<{ readonly status: number; readonly report: RunReport }> {
   // Of the environment the lab takes WARDER_… alone.
   const measured = isMeasured ? ["env", "NODE_V8_COVERAGE=/lab/out/coverage"] : [];
-  return timed(name, () =>
-    reported(join(settings.LAB_OUT, "report.json"), () =>
-      run("lab/lab.sh", [...measured, process.execPath, ...testArguments(1, LAB_TEST_TIMEOUT_MS), ...files], {
-        ...settings,
-        LAB_TIMEOUT: `${LAB_TIMEOUT_S}`,
-        WARDER_TEST_REPORT: "/lab/out/report.json",
-        WARDER_KVM_SPEED: "fast",
-        ...(process.stdout.isTTY ? { WARDER_TEST_COLUMNS: `${process.stdout.columns}` } : {}),
-      }),
-    ),
-  );
+  let status = 0;
+  const report = await reported(join(settings.LAB_OUT, "report.json"), async () => {
+    status = await run("lab/lab.sh", [...measured, process.execPath, ...testArguments(1, LAB_TEST_TIMEOUT_MS), file], {
+      ...settings,
+      LAB_TIMEOUT: `${LAB_TIMEOUT_S}`,
+      WARDER_TEST_REPORT: "/lab/out/report.json",
+      WARDER_KVM_SPEED: "fast",
+      ...(process.stdout.isTTY ? { WARDER_TEST_COLUMNS: `${process.stdout.columns}` } : {}),
+    });
+    return status;
+  });
+  return { status, report: { ...report, problems: report.problems.map((problem) => `${file}: ${problem}`) } };
 }
 
 function skippedFiles(files: readonly string[], reason: string): TestRecord[] {

@@ -29,7 +29,7 @@ function project(t: TestContext, files: Record<string, string>, manifest: object
   symlinkSync(join(ROOT, "node_modules"), join(directory, "node_modules"));
   for (const [path, text] of Object.entries({ "package.json": JSON.stringify(manifest), ...files })) {
     mkdirSync(dirname(join(directory, path)), { recursive: true });
-    writeFileSync(join(directory, path), text);
+    writeFileSync(join(directory, path), text, { mode: 0o755 });
   }
   return (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
     const own = Object.entries(process.env).filter(
@@ -100,6 +100,35 @@ describe("scripts/test.ts", () => {
     const { status, stderr } = project(t, {})(["units"]);
     assert.equal(status, 2);
     assert.match(stderr, /there is no tier units/);
+  });
+});
+
+/** A lab whose machine fails as often as is said before it works, and which counts that. */
+const labThatFails = (times: number) => `#!/bin/sh
+echo attempt >> attempts
+[ "$(wc -l < attempts)" -gt ${times} ] || exit 125
+WARDER_TEST_REPORT=$LAB_OUT/report.json
+mkdir -p "$LAB_OUT" && exec "$@"
+`;
+
+describe("a lab whose machine fails", requires("lab"), () => {
+  const inLab = (t: TestContext, times: number) => {
+    const runTests = project(t, { "test/lab/a.test.ts": PASSING, "lab/lab.sh": labThatFails(times) });
+    return runTests(["lab"]);
+  };
+
+  it("is said, and the file gets another one", (t) => {
+    const { stdout, status, last } = inLab(t, 1);
+    assert.match(stdout, /^test\/lab\/a\.test\.ts: the lab failed, not the tests; once more in another$/m);
+    assert.equal(last, "1 passed, 0 failed, 0 skipped");
+    assert.equal(status, 0);
+  });
+
+  it("again is a failure", (t) => {
+    const { stdout, status, last } = inLab(t, 2);
+    assert.match(stdout, /^ {2}test\/lab\/a\.test\.ts: the tests ended with status 125 and left no report$/m);
+    assert.equal(last, "0 passed, 1 failed, 0 skipped");
+    assert.equal(status, 1);
   });
 });
 
