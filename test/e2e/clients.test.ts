@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
 import { ErrorInfoSchema } from "../../gen/warder/v1/error_pb.js";
+import { afterwards } from "../support/afterwards.ts";
 import { requires } from "../support/capability.ts";
 import { grpcurlBinary, testPython } from "../support/capability-probes.ts";
 import { until } from "../support/conformance/until.ts";
@@ -63,14 +64,12 @@ async function runUntil(
 }
 
 async function serve(context: TestContext) {
-  const bed = makeBed();
-  context.after(() => bed[Symbol.asyncDispose]());
+  const bed = afterwards(context).use(makeBed());
   const directory = fs.mkdtempSync("/var/tmp/warder-clients-");
-  context.after(() => fs.rmSync(directory, { recursive: true, force: true }));
+  afterwards(context).defer(() => fs.rmSync(directory, { recursive: true, force: true }));
   const disk = join(directory, "disk.img");
   fs.writeFileSync(disk, Buffer.alloc(1024 * 1024));
-  const daemon = await DaemonProcess.start(bed);
-  context.after(() => daemon[Symbol.asyncDispose]());
+  const daemon = afterwards(context).use(await DaemonProcess.start(bed));
   const config = {
     cpu: { vcpu_count: 1 },
     memory: { size_bytes: 134_217_728 },

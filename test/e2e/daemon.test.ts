@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { WarderClient } from "../../src/client/warder-client.ts";
 import { isWarderError } from "../../src/vm/error.ts";
+import { afterwards } from "../support/afterwards.ts";
 import { requires } from "../support/capability.ts";
 import { until } from "../support/conformance/until.ts";
 import { DaemonProcess } from "../support/rpc/daemon-process.ts";
@@ -20,17 +21,14 @@ const modes = {
 } as const;
 
 function lay(context: TestContext): WarderBed & { readonly directory: string } {
-  const bed = makeBed();
-  context.after(() => bed[Symbol.asyncDispose]());
+  const bed = afterwards(context).use(makeBed());
   const directory = fs.mkdtempSync("/var/tmp/warder-daemon-");
-  context.after(() => fs.rmSync(directory, { recursive: true, force: true }));
+  afterwards(context).defer(() => fs.rmSync(directory, { recursive: true, force: true }));
   return { ...bed, directory };
 }
 
 async function start(context: TestContext, bed: WarderBed, settings: Readonly<Record<string, string>> = {}) {
-  const daemon = await DaemonProcess.start(bed, settings);
-  context.after(() => daemon[Symbol.asyncDispose]());
-  return daemon;
+  return afterwards(context).use(await DaemonProcess.start(bed, settings));
 }
 
 /** What the tests look at of answers. */

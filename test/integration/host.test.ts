@@ -119,6 +119,14 @@ describe("removal of an attacker's tree", () => {
     assert.deepEqual(outcomes, [true, true, true]);
     assert.equal(fs.existsSync(tree), false);
   });
+  test("takes what somebody still writes there meanwhile, too", async () => {
+    const tree = fresh();
+    fs.mkdirSync(join(tree, "a"), { recursive: true });
+    const removed = host.files.removeTree(tree);
+    fs.writeFileSync(join(tree, "late"), "when its directory had been read");
+    assert.equal(await removed, true);
+    assert.equal(fs.existsSync(tree), false);
+  });
   test("of a link removes the link", async () => {
     const precious = fresh();
     fs.mkdirSync(precious);

@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import { unlink } from "node:fs/promises";
-import { WarderError } from "../../vm/error.ts";
+import { systemCodeOf, WarderError } from "../../vm/error.ts";
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants;
 
@@ -22,9 +22,29 @@ export async function removeTree(path: string, signal?: AbortSignal): Promise<bo
     fs.unlinkSync(path);
     return true;
   }
-  await emptyDirectory(path, top.dev, 0, path, signal);
-  ignoringAbsence(() => fs.rmdirSync(path));
+  await removeDirectory(path, top.dev, 0, path, signal);
   return true;
+}
+
+/** Whoever still writes there, such as another manager the rest of a dead VM's output, makes a file or two. */
+const ROUNDS = 10;
+
+async function removeDirectory(
+  path: string,
+  device: number,
+  depth: number,
+  shown: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (let round = 1; ; round++) {
+    await emptyDirectory(path, device, depth, shown, signal);
+    try {
+      ignoringAbsence(() => fs.rmdirSync(path));
+      return;
+    } catch (error) {
+      if (systemCodeOf(error) !== "ENOTEMPTY" || round === ROUNDS) throw error;
+    }
+  }
 }
 
 /** Somebody else may be removing the same: what is gone already is as it should be. */
@@ -32,7 +52,7 @@ function ignoringAbsence<Value>(act: () => Value): Value | undefined {
   try {
     return act();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if (systemCodeOf(error) === "ENOENT") return undefined;
     throw error;
   }
 }
@@ -54,8 +74,7 @@ async function emptyDirectory(
     for (const entry of fs.readdirSync(held, { withFileTypes: true })) {
       const child = `${held}/${entry.name}`;
       if (entry.isDirectory()) {
-        await emptyDirectory(child, device, depth + 1, `${shown}/${entry.name}`, signal);
-        ignoringAbsence(() => fs.rmdirSync(child));
+        await removeDirectory(child, device, depth + 1, `${shown}/${entry.name}`, signal);
         await othersTurn();
       } else {
         await unlinkFile(child, entry.isFile());
