@@ -20,7 +20,7 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 . "$here/kernel.sh"
 
 memory_mib=${LAB_MEM:-6144}
-cpus=${LAB_CPUS:-2}
+cpus=${LAB_CPUS:-1}
 timeout_s=${LAB_TIMEOUT:-600}
 lsm=${LAB_LSM:-apparmor}
 # An emulated machine may hang for good, and says nothing then.
@@ -141,7 +141,7 @@ boot() {
   lab_say "booting Linux $release ($lsm${LAB_SYSTEMD:+, systemd})"
   # QEMU goes when this script goes, even if that is killed.
   setpriv --pdeathsig TERM timeout --foreground -k 5 "$timeout_s" \
-    qemu-system-x86_64 -M pc -accel tcg,thread=multi,tb-size=1024 -cpu EPYC,+svm,+npt -smp "$cpus" -m "$memory_mib" \
+    qemu-system-x86_64 -M pc -accel tcg,tb-size=1024 -cpu EPYC,+svm,+npt -smp "$cpus" -m "$memory_mib" \
     -nodefaults -display none -vga none -monitor none -no-reboot "${console[@]}" "${arguments[@]}" \
     -kernel "$kernel/vmlinux" -initrd "$work/initrd" \
     -append "console=ttyS0 panic=-1 loglevel=$loglevel mitigations=off lsm=landlock,yama,$lsm,bpf apparmor=1 selinux=1" \

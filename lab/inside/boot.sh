@@ -14,11 +14,6 @@ hostname lab
 for module in kvm-amd tun vhost_vsock veth bridge nf_tables; do modprobe "$module"; done
 ip link set lo up
 
-# A microVM that is never run. With the first VM of a host, and with its last one's end, the kernel patches its scheduler
-# (a "preempt notifier" is registered), while other processors run it; and where a processor is emulated, QEMU 7.2 now and
-# then goes on running the breakpoint that stands there meanwhile, for ever. So there always is a VM.
-perl -e 'open(my $kvm, "+<", "/dev/kvm") or exit; ioctl($kvm, 0xAE01, 0); sleep' &
-
 if [ -n "${LAB_SYSTEMD:-}" ]; then
   mkdir -p /run/systemd/system
   : > /etc/fstab
