@@ -8,18 +8,11 @@ import { isWarderError } from "../../src/vm/error.ts";
 import { toVmId } from "../../src/vm/id.ts";
 import type { VmRecord } from "../../src/vm/record.ts";
 import { requires } from "../support/capability.ts";
+import { until } from "../support/conformance/until.ts";
 import { startManager } from "../support/manager-process.ts";
 import { guest, openFixture, type WarderFixture } from "../support/warder-fixture.ts";
 
 const real = requires("root", "kvm", "real-binaries");
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!condition()) {
-    assert.ok(performance.now() < deadline, `not in time: ${what}`);
-    await pause(5);
-  }
-}
 
 /** Starts a VM in a manager that is then killed, and tells its record. */
 async function orphan(fixture: WarderFixture, spec: object = { kernel: guest("tick") }): Promise<VmRecord> {

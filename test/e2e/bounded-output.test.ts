@@ -4,20 +4,13 @@ import * as fs from "node:fs";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { requires } from "../support/capability.ts";
+import { until } from "../support/conformance/until.ts";
 import { startManager } from "../support/manager-process.ts";
 import { guest, openFixture } from "../support/warder-fixture.ts";
 
 const real = requires("root", "kvm", "real-binaries");
 const LIMIT = 64 * 1024;
 const limits = { consoleLimitBytes: LIMIT, logLimitBytes: LIMIT };
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!condition()) {
-    assert.ok(performance.now() < deadline, `not in time: ${what}`);
-    await pause(5);
-  }
-}
 
 /** Bytes of a VM's kept output on the disk, and those of its console. */
 function sizeOf(stateDir: string, id: string): { total: number; console: number } {

@@ -2,23 +2,15 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { describe, test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { Warder } from "../../src/lifecycle/warder.ts";
 import { isWarderError } from "../../src/vm/error.ts";
 import { requires } from "../support/capability.ts";
+import { until } from "../support/conformance/until.ts";
 import { startManager } from "../support/manager-process.ts";
 import { guest, makeBed, type WarderBed } from "../support/warder-fixture.ts";
 
 const real = requires("root", "kvm", "real-binaries");
 const TICK = JSON.stringify(guest("tick"));
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!condition()) {
-    assert.ok(performance.now() < deadline, `not in time: ${what}`);
-    await pause(5);
-  }
-}
 
 /** A state directory that is a file system of a few MiB. */
 function makeSmallBed(): WarderBed & { fill(): void; free(): void } {

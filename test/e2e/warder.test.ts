@@ -3,13 +3,13 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import { describe, test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { detectCgroups } from "../../src/cgroup/detect.ts";
 import { openHost } from "../../src/host/real/host.ts";
 import type { Vm } from "../../src/lifecycle/vm.ts";
 import { isWarderError } from "../../src/vm/error.ts";
 import type { ErrorCode } from "../../src/vm/error-codes.ts";
 import { requires } from "../support/capability.ts";
+import { until } from "../support/conformance/until.ts";
 import { guest, openFixture } from "../support/warder-fixture.ts";
 
 const real = requires("root", "kvm", "real-binaries");
@@ -19,15 +19,6 @@ const failsWith = (code: ErrorCode) => (error: unknown) => {
   assert.equal(error.code, code, error.message);
   return true;
 };
-
-/** Waits for a condition, with a deadline. */
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!condition()) {
-    assert.ok(performance.now() < deadline, `not in time: ${what}`);
-    await pause(5);
-  }
-}
 
 const cgroupFile = (vm: Vm, controller: string, file: string) =>
   fs.readFileSync(`${vm.record.cgroup?.directories[controller]}/${file}`, "utf8").trim();

@@ -48,7 +48,13 @@ function writeSettings(...lines: readonly string[]): void {
   fs.writeFileSync("/etc/warder/warder.toml", `${lines.join("\n")}\n`);
 }
 
-const settings = ['preset = "production"', "allow_test_binaries = true", `server.asset_dirs = ["${directory}"]`];
+const settings = [
+  'preset = "production"',
+  "allow_test_binaries = true",
+  `server.asset_dirs = ["${directory}"]`,
+  // In production a processor is for one VM, and the lab has one.
+  "admission.cpu_overcommit = 2",
+];
 
 function install(): void {
   const { firecracker, jailer } = realBinaries() ?? assert.fail();
