@@ -21,17 +21,30 @@ export interface Launch {
  * reading ends. The FIFOs must be there.
  */
 export async function launch(host: Host, layout: JailLayout, file: HostPath, args: readonly string[]): Promise<Launch> {
-  const fifos = fifosOf(layout);
-  const readers = {
-    console: host.fifos.read(fifos.console),
-    log: host.fifos.read(fifos.log),
-    metrics: host.fifos.read(fifos.metrics),
-  };
+  const readers = readFifos(host, layout);
   try {
-    const child = await host.processes.spawn({ file, args, output: fifos.console, exitFile: exitFileOf(layout) });
+    const output = fifosOf(layout).console;
+    const child = await host.processes.spawn({ file, args, output, exitFile: exitFileOf(layout) });
     return { child, ...readers };
   } catch (error) {
     for (const reader of Object.values(readers)) reader.destroy();
+    throw error;
+  }
+}
+
+/** Opens the reading ends of what a jail prints: all of them or none. */
+export function readFifos(host: Host, layout: JailLayout): Omit<Launch, "child"> {
+  const fifos = fifosOf(layout);
+  const opened: Readable[] = [];
+  const open = (path: HostPath) => {
+    const reader = host.fifos.read(path);
+    opened.push(reader);
+    return reader;
+  };
+  try {
+    return { console: open(fifos.console), log: open(fifos.log), metrics: open(fifos.metrics) };
+  } catch (error) {
+    for (const reader of opened) reader.destroy();
     throw error;
   }
 }

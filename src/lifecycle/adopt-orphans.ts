@@ -3,9 +3,9 @@ import type { VmId } from "../vm/id.ts";
 import type { IsolationReport } from "../vm/isolation.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { isLive } from "../vm/state.ts";
-import { hasLivingOwner } from "./adopt.ts";
 import type { Drivers } from "./drivers.ts";
 import type { Machinery } from "./machinery.ts";
+import { hasLivingOwner } from "./owner.ts";
 import { proveOnceMore } from "./prove-again.ts";
 
 /** So many are taken over and proven in one piece, some 3 ms each, before other work has its turn. */

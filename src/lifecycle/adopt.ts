@@ -1,4 +1,4 @@
-import { fifosOf } from "../jailer/jail.ts";
+import { readFifos } from "../jailer/launch.ts";
 import { messageOf } from "../vm/error.ts";
 import type { ProcessIdentity } from "../vm/process.ts";
 import type { VmRecord } from "../vm/record.ts";
@@ -9,18 +9,11 @@ import { guardedEnd } from "./end-guard.ts";
 import { sightVm } from "./identity.ts";
 import type { Machinery } from "./machinery.ts";
 import { outputFiles } from "./output-files.ts";
-import { asOwner, isOwn } from "./owner.ts";
+import { asOwner, hasLivingOwner, isOwn } from "./owner.ts";
+import { disclaimVm } from "./ownership.ts";
 import { endOfOther } from "./process-end.ts";
 import { keptProof } from "./prove-again.ts";
 import { Supervision } from "./supervision.ts";
-
-/** Whether a manager that lives looks after the VM. */
-export function hasLivingOwner({ host }: Pick<Machinery, "host">, { owner }: VmRecord): boolean {
-  if (owner === undefined) return false;
-  const { self } = host.processes;
-  const isSelf = owner.pid === self.pid && owner.startTicks === self.startTicks && owner.bootId === self.bootId;
-  return isSelf || host.processes.isAlive(owner);
-}
 
 /**
  * Takes over a VM that runs without an owner: its output is read on from where its last owner stopped, its end is seen,
@@ -33,10 +26,18 @@ export function adoptVm(machinery: Machinery, record: VmRecord): Supervision | u
   if (sighting.kind !== "running") return undefined;
   const owned = takeOwnership(machinery, record);
   if (owned === undefined) return undefined;
-  machinery.observer.tell({ kind: "adoption", result: "adopted" });
-  machinery.vsock.adopt(owned);
-  restoreNetworkOf(machinery, owned);
-  return superviseOther(machinery, owned, sighting.process);
+  try {
+    const supervision = superviseOther(machinery, owned, sighting.process);
+    machinery.vsock.adopt(owned);
+    restoreNetworkOf(machinery, owned);
+    machinery.observer.tell({ kind: "adoption", result: "adopted" });
+    return supervision;
+  } catch (error) {
+    machinery.observer.tell({ kind: "adoption", result: "failed" });
+    // With an owner who does not look after it nobody would ever try again.
+    disclaimVm(machinery, record.id);
+    throw error;
+  }
 }
 
 /** Behind the back of whoever takes the VM over; what can not be put right is told, and is a gap of the next proof. */
@@ -61,16 +62,16 @@ function takeOwnership({ host, store }: Machinery, { id }: VmRecord): VmRecord |
 function superviseOther(machinery: Machinery, record: VmRecord, process: ProcessIdentity): Supervision {
   const { host } = machinery;
   const { layout } = record;
-  const fifos = fifosOf(layout);
   const files = outputFiles(machinery, record.id);
+  const proof = keptProof(machinery, record);
+  const readers = readFifos(host, layout);
   const drains = {
-    console: new Drain(host.fifos.read(fifos.console), files.console, { wasUnread: true }),
-    log: new Drain(host.fifos.read(fifos.log), files.log, { wasUnread: true }),
-    metrics: new Drain(host.fifos.read(fifos.metrics), files.metrics, { wasUnread: true }),
+    console: new Drain(readers.console, files.console, { wasUnread: true }),
+    log: new Drain(readers.log, files.log, { wasUnread: true }),
+    metrics: new Drain(readers.metrics, files.metrics, { wasUnread: true }),
   };
   const watch = new AbortController();
   const ended = endOfOther(host, { process, layout }, drains.console.ended, watch.signal);
-  const proof = keptProof(machinery, record);
   return new Supervision(machinery, {
     record,
     drains,

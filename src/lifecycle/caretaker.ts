@@ -3,6 +3,8 @@ import { adoptOrphans } from "./adopt-orphans.ts";
 import type { Drivers } from "./drivers.ts";
 import { forgetExpired } from "./expire.ts";
 import type { Machinery } from "./machinery.ts";
+import { isOwn } from "./owner.ts";
+import { disclaimVm } from "./ownership.ts";
 import { reconcile } from "./reconcile.ts";
 
 /** VMs of other processes that died are missed for so long at most. */
@@ -41,7 +43,7 @@ export class Caretaker implements AsyncDisposable {
   #wait(): void {
     if (this.#isClosed) return;
     this.#timer = setTimeout(() => {
-      this.#round = this.#look().finally(() => this.#wait());
+      this.#round = this.#attempt(() => this.#look()).finally(() => this.#wait());
     }, this.#everyMs).unref();
   }
 
@@ -51,12 +53,24 @@ export class Caretaker implements AsyncDisposable {
       this.#machinery.warn("VM not removed", { vm_id: id, error: messageOf(error) });
     }
     const tasks: readonly (() => unknown)[] = [
+      () => this.#letGoOfForgotten(),
       () => adoptOrphans(this.#machinery, this.#drivers),
       () => forgetExpired(this.#machinery),
       () => quarantine.lookSoon(),
       () => store.refillBallast(),
     ];
     for (const task of tasks) await this.#attempt(task);
+  }
+
+  /**
+   * A VM that this manager owns and does not look after, as where its end could not be written down, would wait for this
+   * manager's own end: it is let go of, and taken over or concluded like any other.
+   */
+  #letGoOfForgotten(): void {
+    for (const record of this.#machinery.store.list()) {
+      if (isOwn(this.#machinery, record) && !this.#drivers.isBusyWith(record.id))
+        disclaimVm(this.#machinery, record.id);
+    }
   }
 
   /** What goes wrong in one round is tried again in the next. */

@@ -1,3 +1,4 @@
+import { WarderError } from "../vm/error.ts";
 import type { VmId } from "../vm/id.ts";
 import { Driver } from "./driver.ts";
 import type { Operations } from "./operations.ts";
@@ -24,9 +25,17 @@ export class Drivers {
     return driver;
   }
 
+  /** Whether a call about a VM is under way, or a run of it is looked after. */
+  isBusyWith(id: VmId): boolean {
+    return this.#drivers.has(id);
+  }
+
   /** Lets go of all VMs. They go on. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all([...this.#drivers.values()].map((driver) => driver.close()));
+    const outcomes = await Promise.allSettled([...this.#drivers.values()].map((driver) => driver.close()));
+    const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
+    if (failures.length > 0)
+      throw WarderError.from(failures[0], "internal", "letting go of VMs").withCleanup(failures.slice(1));
   }
 }

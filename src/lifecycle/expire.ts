@@ -1,8 +1,8 @@
 import { messageOf } from "../vm/error.ts";
-import type { VmId } from "../vm/id.ts";
 import { hasEnded } from "../vm/state.ts";
 import type { Machinery } from "./machinery.ts";
 import { outputPaths } from "./output-files.ts";
+import { claimVm, disclaimVm } from "./ownership.ts";
 
 /**
  * Forgets VMs that ended long ago, and the oldest of those that are too many, with their output. What is left of a VM on
@@ -13,20 +13,17 @@ export async function forgetExpired(machinery: Machinery): Promise<void> {
   const { endedMs, endedVms } = settings.retention;
   for (const id of store.listExpired(host.clock.now() - endedMs, endedVms)) {
     try {
-      if (forget(machinery, id)) await host.files.removeTree(outputPaths(settings, id).directory);
+      const claimed = claimVm(machinery, id, (record) => hasEnded(record.state) && store.ledger(id).length === 0);
+      if (claimed === undefined) continue;
+      try {
+        // The output first: nobody would look for it once the VM is forgotten.
+        await host.files.removeTree(outputPaths(settings, id).directory);
+        store.forget(id, "it ended long ago");
+      } finally {
+        disclaimVm(machinery, id);
+      }
     } catch (error) {
       machinery.warn("VM not forgotten", { vm_id: id, error: messageOf(error) });
     }
   }
-}
-
-/** False where something has become of the VM meanwhile. */
-function forget({ store }: Machinery, id: VmId): boolean {
-  return store.transaction(() => {
-    const record = store.get(id);
-    if (record === undefined || !hasEnded(record.state) || record.owner !== undefined) return false;
-    if (store.ledger(id).length > 0) return false;
-    store.forget(id, "it ended long ago");
-    return true;
-  });
 }

@@ -18,3 +18,11 @@ export function isOwn({ host }: { readonly host: Host }, { owner }: VmRecord): b
   const self = asOwner(host);
   return (["pid", "startTicks", "bootId", "manager"] as const).every((name) => owner?.[name] === self[name]);
 }
+
+/** Whether a manager that lives looks after the VM. */
+export function hasLivingOwner({ host }: { readonly host: Host }, { owner }: VmRecord): boolean {
+  if (owner === undefined) return false;
+  const { self } = host.processes;
+  const isSelf = owner.pid === self.pid && owner.startTicks === self.startTicks && owner.bootId === self.bootId;
+  return isSelf || host.processes.isAlive(owner);
+}

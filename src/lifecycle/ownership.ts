@@ -1,8 +1,7 @@
 import type { VmId } from "../vm/id.ts";
 import { type VmRecord, withoutOwner } from "../vm/record.ts";
-import { hasLivingOwner } from "./adopt.ts";
 import type { Machinery } from "./machinery.ts";
-import { asOwner, isOwn } from "./owner.ts";
+import { asOwner, hasLivingOwner, isOwn } from "./owner.ts";
 
 type Owned = Pick<Machinery, "host" | "store">;
 

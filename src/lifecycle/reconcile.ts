@@ -2,12 +2,12 @@ import type { AdoptionResult } from "../observability/observer.ts";
 import type { VmExit } from "../vm/exit.ts";
 import { type VmRecord, withoutOwner } from "../vm/record.ts";
 import { isLive } from "../vm/state.ts";
-import { hasLivingOwner } from "./adopt.ts";
 import { concludeEnd } from "./conclude-end.ts";
 import { enterEnd } from "./ending.ts";
 import { noteStranger, sightVm } from "./identity.ts";
 import type { Machinery } from "./machinery.ts";
 import { readTail } from "./output-files.ts";
+import { hasLivingOwner } from "./owner.ts";
 import { claimVm, disclaimVm } from "./ownership.ts";
 import { recordedExit } from "./process-end.ts";
 import { recoverLost } from "./rebuild.ts";
@@ -33,7 +33,14 @@ export interface Failure {
 export async function reconcile(machinery: Machinery): Promise<Failure[]> {
   recoverLost(machinery);
   const failures: Failure[] = [];
-  const due = machinery.store.list().filter((record) => dueOf(machinery, record) !== undefined);
+  const due = machinery.store.list().filter((record) => {
+    try {
+      return dueOf(machinery, record) !== undefined;
+    } catch (error) {
+      failures.push({ id: record.id, error });
+      return false;
+    }
+  });
   const next = due.values();
   const work = Array.from({ length: AT_ONCE }, async () => {
     for (const record of next) {

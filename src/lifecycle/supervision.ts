@@ -4,6 +4,7 @@ import type { VmExit } from "../vm/exit.ts";
 import type { ProcessExit } from "../vm/process.ts";
 import { type VmRecord, withoutOwner } from "../vm/record.ts";
 import type { ShutdownLadder, ShutdownOutcome } from "../vm/shutdown.ts";
+import { isLive } from "../vm/state.ts";
 import { concludeEnd } from "./conclude-end.ts";
 import { enterEnd } from "./ending.ts";
 import type { Machinery } from "./machinery.ts";
@@ -86,7 +87,24 @@ export class Supervision {
       this.#letGo.signal.addEventListener("abort", () => reject(this.#letGo.signal.reason), { once: true });
     });
     const exit = await Promise.race([this.#supervised.ended, released]);
-    return this.#finish(exit);
+    try {
+      return await this.#finish(exit);
+    } catch (error) {
+      this.#leaveToOthers();
+      throw error;
+    }
+  }
+
+  /** An end that could not be written down is seen by the next round of whoever looks after VMs, once nobody has this one. */
+  #leaveToOthers(): void {
+    try {
+      const isUnseen = ({ state }: VmRecord) => isLive(state) && state !== "restarting";
+      this.#machinery.store.update(this.#supervised.record.id, (record) =>
+        isUnseen(record) ? withoutOwner(record) : record,
+      );
+    } catch {
+      // What keeps this from being written is told as the cause of the failure itself.
+    }
   }
 
   async #finish(exit: SeenExit): Promise<VmExit> {

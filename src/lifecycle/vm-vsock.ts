@@ -12,8 +12,8 @@ import {
 } from "../vm/vsock.ts";
 import type { ConnectOptions, OnConnection, VsockAccess, VsockListening } from "../vsock/access.ts";
 import type { VsockStatistics } from "../vsock/broker.ts";
-import { hasLivingOwner } from "./adopt.ts";
 import type { Machinery } from "./machinery.ts";
+import { hasLivingOwner } from "./owner.ts";
 import { placeOf } from "./vsock-brokers.ts";
 
 /**

@@ -91,8 +91,14 @@ export class Warder implements AsyncDisposable {
       host.processes.prepareToSpawn();
     }
     const warder = new Warder(machinery, defaults);
-    if (isToReconcile) await warder.#putInOrder(role);
-    return warder;
+    try {
+      if (isToReconcile) await warder.#putInOrder(role);
+      return warder;
+    } catch (error) {
+      // The first cause is what the caller needs; what stays open here would refuse the next attempt.
+      await warder[Symbol.asyncDispose]().catch(() => undefined);
+      throw error;
+    }
   }
 
   async #putInOrder(role: Role): Promise<void> {
@@ -187,10 +193,12 @@ export class Warder implements AsyncDisposable {
 
   /** Lets go of everything. VMs go on; this process no longer reads their output. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#feed.close();
-    await this.#caretaker[Symbol.asyncDispose]();
-    await this.#drivers.close();
-    await closeMachinery(this.#machinery);
+    // From the last to the first; whatever fails, the state is let go of.
+    await using closing = new AsyncDisposableStack();
+    closing.defer(() => closeMachinery(this.#machinery));
+    closing.defer(() => this.#drivers.close());
+    closing.use(this.#caretaker);
+    closing.defer(() => this.#feed.close());
   }
 
   /** @internal The rooms behind this host, for the other faces of Warder. */

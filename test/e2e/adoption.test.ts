@@ -62,6 +62,19 @@ describe("a VM whose manager was killed", real, () => {
     assert.deepEqual(fixture.snapshot(), before);
   });
 
+  test("that can not be taken over belongs to nobody, and is taken over once it can", async () => {
+    await using fixture = await openFixture();
+    const record = await orphan(fixture);
+    const log = `${record.layout.io}/log`;
+    fs.renameSync(log, `${log}.away`);
+    const vm = fixture.warder.get(record.id);
+    assert.throws(() => vm.lookAfter(), /ENOENT/);
+    assert.equal(recordOf(fixture.warder, record.id).owner, undefined);
+    fs.renameSync(`${log}.away`, log);
+    assert.equal(vm.lookAfter(), true);
+    await vm.kill();
+  });
+
   test("has the cause of its end although nobody was there: the status was written down", async () => {
     await using fixture = await openFixture();
     const before = fixture.snapshot();

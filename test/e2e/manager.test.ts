@@ -6,6 +6,7 @@ import { Caretaker } from "../../src/lifecycle/caretaker.ts";
 import { Drivers } from "../../src/lifecycle/drivers.ts";
 import { hostOperations } from "../../src/lifecycle/host-operations.ts";
 import { whoManages } from "../../src/lifecycle/manager-lock.ts";
+import { asOwner } from "../../src/lifecycle/owner.ts";
 import { Warder } from "../../src/lifecycle/warder.ts";
 import { isWarderError } from "../../src/vm/error.ts";
 import { requires } from "../support/capability.ts";
@@ -139,7 +140,7 @@ describe("a manager that opens", real, () => {
     await until("it is taken over", () => manager.get(id).record.owner?.pid === process.pid);
     const ended = [];
     for (let count = 0; count < 3; count++) {
-      const vm = await manager.run({ kernel: guest("hello") });
+      const vm = await fixture.warder.run({ kernel: guest("hello") });
       await vm.wait();
       ended.push(vm.id);
     }
@@ -150,5 +151,57 @@ describe("a manager that opens", real, () => {
     );
     const kept = fs.readdirSync(`${machinery.settings.stateDir}/vms`).sort();
     assert.deepEqual(kept, [id, ended[2]].sort());
+  });
+
+  test("lets go of what it owns and does not look after, and so takes it over", async () => {
+    await using fixture = await openFixture();
+    const { machinery } = fixture.warder;
+    const first = await fixture.reopen();
+    const { id } = await first.run({ kernel: guest("idle") });
+    await first[Symbol.asyncDispose]();
+    machinery.store.update(id, (record) => ({ ...record, owner: asOwner(machinery.host) }));
+    const drivers = new Drivers(hostOperations(machinery));
+    {
+      await using caretaker = new Caretaker(machinery, drivers, 20);
+      await caretaker.begin();
+      await until("it is looked after", () => drivers.isBusyWith(id));
+    }
+    await drivers.close();
+  });
+
+  test("goes on after a round that failed", async () => {
+    await using fixture = await openFixture();
+    const { machinery } = fixture.warder;
+    let lists = 0;
+    let failAt = Number.POSITIVE_INFINITY;
+    const store = new Proxy(machinery.store, {
+      get(target, name) {
+        if (name === "list" && ++lists === failAt) throw new Error("planted");
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const broken = { ...machinery, store };
+    const drivers = new Drivers(hostOperations(machinery));
+    {
+      await using caretaker = new Caretaker(broken, drivers, 5);
+      await caretaker.begin();
+      failAt = lists + 1;
+      await until("the rounds after it", () => lists > failAt + 10);
+    }
+    assert.ok(fixture.warnings.includes("part of the manager's round failed"));
+    await drivers.close();
+  });
+
+  test("that can not open lets go of the state again", async () => {
+    await using fixture = await openFixture();
+    const options = { ...fixture.options, role: "manager" as const };
+    const { stateDir } = fixture.options;
+    fs.rmSync(`${stateDir}/vms`, { recursive: true });
+    fs.symlinkSync("/nonexistent", `${stateDir}/vms`);
+    await assert.rejects(Warder.open(options));
+    fs.rmSync(`${stateDir}/vms`);
+    await using opened = await Warder.open(options);
+    assert.deepEqual(opened.list(), []);
   });
 });

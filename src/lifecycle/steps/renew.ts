@@ -2,9 +2,8 @@ import type { JailUser } from "../../jailer/jail.ts";
 import { notFound } from "../../store/store.ts";
 import type { OwnerIdentity } from "../../vm/process.ts";
 import { addToHistory, type VmRecord } from "../../vm/record.ts";
-import { hasLivingOwner } from "../adopt.ts";
 import { inOtherHands } from "../in-other-hands.ts";
-import { asOwner, isOwn } from "../owner.ts";
+import { asOwner, hasLivingOwner, isOwn } from "../owner.ts";
 import { ledgerOf, type StartPlan } from "../plan.ts";
 import type { Renewal, StartContext } from "../start-context.ts";
 
