@@ -37,6 +37,7 @@ export async function ensureBase(host: Host, base: HostPath): Promise<void> {
     const path = `${directory}/${name}`;
     if (host.files.inspect(path) !== undefined) continue;
     const made = `${path}.${host.processes.self.pid}`;
+    host.files.removeFile(made);
     await host.commands.run({ tool: "mknod", args: ["-m", "666", made, "c", "1", minor] });
     publish(host, made, path);
   }

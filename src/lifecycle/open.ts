@@ -9,6 +9,7 @@ import type { Store } from "../store/store.ts";
 import { WarderError } from "../vm/error.ts";
 import { type HostPath, toHostPath } from "../vm/path.ts";
 import { rememberBinaries } from "./binaries.ts";
+import { removeAbandonedDrafts } from "./drafts.ts";
 import { gracePeriodAsker } from "./grace-period.ts";
 import type { Machinery } from "./machinery.ts";
 import { becomeManager, type Role } from "./manager-lock.ts";
@@ -44,7 +45,10 @@ export async function openMachinery(host: Host, config: Config, how: OpenOptions
   const chrootBase = prepareDirectory(host, config.chrootBase, 0o755, "WARDER_CHROOT_BASE");
   const opened = new DisposableStack();
   try {
-    if (how.role === "manager") opened.use(becomeManager(host, stateDir));
+    if (how.role === "manager") {
+      opened.use(becomeManager(host, stateDir));
+      removeAbandonedDrafts(host, stateDir, chrootBase);
+    }
     const { warn } = how.reporter;
     const settings = { ...config, stateDir, chrootBase };
     const store = opened.use(await openStore(host, settings, (message, details) => warn(message, details)));

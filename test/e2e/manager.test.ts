@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -59,6 +60,28 @@ describe("the manager of a state directory", requires("root"), () => {
       await assert.rejects(Warder.open(options), /another process is/);
     }
     assert.ok(first);
+  });
+
+  test("that died while it wrote is in nobody's way, whatever its pid was, and its drafts go", async () => {
+    await using fixture = await openFixture();
+    const { stateDir, chrootBase } = fixture.options;
+    const { id } = await fixture.warder.create({ kernel: guest("idle") });
+    const dead = spawnSync("true").pid;
+    const drafts = [process.pid, dead].flatMap((pid) => [
+      `${stateDir}/manager.json.new-${pid}`,
+      `${chrootBase}/.warder-nodes/null.${pid}`,
+      `${stateDir}/vms/${id}/record.json.${pid}`,
+    ]);
+    fs.mkdirSync(`${stateDir}/vms/${id}`, { recursive: true });
+    for (const draft of drafts) fs.writeFileSync(draft, "half of");
+    fs.rmSync(`${chrootBase}/.warder-nodes/null`);
+    await using manager = await Warder.open({ ...fixture.options, role: "manager" });
+    assert.equal(manager.list({ all: true }).length, 1);
+    assert.deepEqual(
+      drafts.filter((draft) => draft.endsWith(String(dead)) && fs.existsSync(draft)),
+      [],
+    );
+    assert.ok(fs.statSync(`${chrootBase}/.warder-nodes/null`).isCharacterDevice());
   });
 
   test("has visitors beside it", async () => {

@@ -148,6 +148,8 @@ async function writeStream(path: string, source: AsyncIterable<Uint8Array>, sign
 
 function writeText(path: string, text: string, options: Ownership & { readonly replace?: boolean }): void {
   const target = options.replace === true ? `${path}.new-${process.pid}` : path;
+  // One of a process that died while it wrote: in a container every manager has the same pid.
+  if (options.replace === true) fs.rmSync(target, { force: true });
   const descriptor = fs.openSync(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, options.mode);
   try {
     fs.writeFileSync(descriptor, text);
