@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { Warder, type WarderOptions } from "../../src/index.ts";
 import type { VmRecord } from "../../src/vm/record.ts";
 import { realBinaries } from "../support/capability-probes.ts";
@@ -60,10 +61,11 @@ export class Bed implements AsyncDisposable {
     const problems: string[] = [];
     {
       await using warder = await this.#open();
-      await settled(warder);
+      if (!(await settled(warder))) problems.push("a VM is still about to start, or to be removed, after 10 s");
+      problems.push(...(await stateProblems(warder, this.options.stateDir)));
       problems.push(...(await this.#witnessProblems(warder)));
       problems.push(...(await targetProblems(warder, operation)));
-      problems.push(...leaseProblems(warder));
+      problems.push(...leaseProblems(warder, this.options.stateDir));
       await removeTarget(warder, problems);
       const after = this.#look(warder);
       if (after !== this.#before) problems.push(`left behind: ${difference(this.#before, after)}`);
@@ -88,7 +90,9 @@ export class Bed implements AsyncDisposable {
   #look(warder: Warder): string {
     const { store } = warder.machinery;
     const networks = isInOwnNetwork() ? networkState() : {};
-    return Object.entries({ ...snapshotHost({ ...this.options, store }), ...networks })
+    const { stateDir } = this.options;
+    const state = { lease: leasesOf(stateDir), state: namesIn(stateDir), output: namesIn(`${stateDir}/vms`) };
+    return Object.entries({ ...snapshotHost({ ...this.options, store }), ...networks, ...state })
       .flatMap(([kind, value]) =>
         Array.isArray(value) ? value.map((each) => `${kind}: ${each}`) : [`${kind}: ${value}`],
       )
@@ -118,21 +122,28 @@ const SETTLED_WITHIN_MS = 10_000;
  * Waits until no VM is about to be started again, and none that has ended is about to be removed from the host: what was
  * begun is carried on by whoever comes.
  */
-async function settled(warder: Warder): Promise<void> {
+async function settled(warder: Warder): Promise<boolean> {
   const deadline = performance.now() + SETTLED_WITHIN_MS;
   const isUnderWay = ({ id, state, exit }: VmRecord) =>
     state === "restarting" ||
     state === "starting" ||
     (exit !== undefined && warder.machinery.store.ledger(id).length > 0);
   while (warder.list({ all: true }).some(({ record }) => isUnderWay(record))) {
-    if (performance.now() > deadline) return;
+    if (performance.now() > deadline) return false;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+  return true;
 }
 
 /** A VM runs and is known, or it is gone; and what is known is so. */
-async function targetProblems(warder: Warder, { mayLive }: Operation): Promise<string[]> {
+async function targetProblems(warder: Warder, operation: Operation): Promise<string[]> {
+  const { mayLive, mustLive = false, mustBeKnown = mustLive } = operation;
+  const known = warder.list({ all: true }).find(({ id }) => id === TARGET);
+  if (known === undefined) return mustBeKnown ? ["the VM is lost: there is no record of it"] : [];
   const vm = warder.list().find(({ id }) => id === TARGET);
+  if (mustLive && vm === undefined)
+    return [`the VM is ${known.state}, and must run: ${known.record.exit?.evidence.join("; ")}`];
+  if (mustLive && known.record.incarnation !== 1) return [`the VM is in its run ${known.record.incarnation}`];
   if (vm === undefined) return [];
   const { state, process: identity } = vm.record;
   const isThere = identity !== undefined && fs.existsSync(`/proc/${identity.pid}/root`);
@@ -148,11 +159,61 @@ async function targetProblems(warder: Warder, { mayLive }: Operation): Promise<s
   }
 }
 
-function leaseProblems(warder: Warder): string[] {
-  const { store } = warder.machinery;
-  const holders = warder.list({ all: true }).filter(({ record }) => record.exit === undefined).length;
-  const leased = store.leases.count("uid");
-  return leased === holders ? [] : [`${leased} leases of uids for ${holders} VMs`];
+/** Who has not ended has a user and a group; who has ended, or is not known, has nothing. */
+function leaseProblems(warder: Warder, stateDir: string): string[] {
+  const leases = leasesOf(stateDir).map((line) => line.split(" "));
+  const holders: string[] = warder
+    .list({ all: true })
+    .filter(({ record }) => record.exit === undefined)
+    .map(({ id }) => id);
+  const strange = leases.filter(([, , holder = ""]) => !holders.includes(holder));
+  const without = (wanted: string) =>
+    holders.filter((id) => leases.filter(([kind, , holder]) => kind === wanted && holder === id).length !== 1);
+  return [
+    ...strange.map(([kind, value, holder]) => `${holder} has ended or is gone, and has ${kind} ${value}`),
+    ...["uid", "gid"].flatMap((kind) => without(kind).map((id) => `${id} has not one ${kind}`)),
+  ];
+}
+
+/** What each VM has, of every kind: `kind value vm`. Values that rest are nobody's. */
+function leasesOf(stateDir: string): string[] {
+  const database = new DatabaseSync(`${stateDir}/state.db`, { readOnly: true });
+  try {
+    return database
+      .prepare("SELECT kind, value, vm_id FROM leases WHERE vm_id IS NOT NULL ORDER BY kind, value")
+      .all()
+      .map(({ kind, value, vm_id: id }) => `${kind} ${value} ${id}`);
+  } finally {
+    database.close();
+  }
+}
+
+/** SQLite's own files come and go. */
+function namesIn(directory: string): string[] {
+  return fs
+    .readdirSync(directory)
+    .filter((name) => !/-(?:wal|shm|journal)$/.test(name))
+    .sort();
+}
+
+/** Drafts may be there for an instant, of the manager that looks. */
+const DRAFTS_GONE_WITHIN_MS = 1_000;
+const draft = /\.new-|(?:^|\/)record\.json\.|(?:^|\/)state-[^/]*\.db$/;
+
+/** Drafts that a dead manager has left, and output of VMs that no record knows. */
+async function stateProblems(warder: Warder, stateDir: string): Promise<string[]> {
+  const deadline = performance.now() + DRAFTS_GONE_WITHIN_MS;
+  for (;;) {
+    const drafts = fs.readdirSync(stateDir, { recursive: true, encoding: "utf8" }).filter((path) => draft.test(path));
+    const known = new Set<string>(warder.list({ all: true }).map(({ id }) => id));
+    const orphans = namesIn(`${stateDir}/vms`).filter((name) => !known.has(name));
+    const problems = [
+      ...drafts.map((path) => `a draft is left: ${path}`),
+      ...orphans.map((name) => `output of no VM is left: vms/${name}`),
+    ];
+    if (problems.length === 0 || performance.now() > deadline) return problems;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 async function removeTarget(warder: Warder, problems: string[]): Promise<void> {

@@ -25,6 +25,10 @@ export interface Operation {
   perform?(warder: Warder): Promise<unknown>;
   /** What may be of the target afterwards, besides nothing. */
   readonly mayLive: boolean;
+  /** The VM must run afterwards, as the same run: nothing that was begun may end it. */
+  readonly mustLive?: boolean;
+  /** The VM must be known afterwards, ended or not: it was there before, and nobody asked for its removal. */
+  readonly mustBeKnown?: boolean;
   /** It makes interfaces: only in a network of the harness's own. */
   readonly hasNetworks?: boolean;
 }
@@ -51,13 +55,14 @@ export const operations: Readonly<Record<string, Operation>> = {
     perform: async (warder) => (await warder.run(targetSpec("hello"))).wait(),
     mayLive: true,
   },
-  stop: { prepare: running, perform: (warder) => target(warder).stop(), mayLive: true },
-  kill: { prepare: running, perform: (warder) => target(warder).kill(), mayLive: true },
-  pause: { prepare: running, perform: (warder) => target(warder).pause(), mayLive: true },
+  stop: { prepare: running, perform: (warder) => target(warder).stop(), mayLive: true, mustBeKnown: true },
+  kill: { prepare: running, perform: (warder) => target(warder).kill(), mayLive: true, mustBeKnown: true },
+  pause: { prepare: running, perform: (warder) => target(warder).pause(), mayLive: true, mustLive: true },
   resume: {
     prepare: async (warder) => (await running(warder)).pause(),
     perform: (warder) => target(warder).resume(),
     mayLive: true,
+    mustLive: true,
   },
   remove: { prepare: ended, perform: (warder) => target(warder).remove(), mayLive: false },
   "remove by force": { prepare: running, perform: (warder) => target(warder).remove({ force: true }), mayLive: true },
@@ -70,8 +75,9 @@ export const operations: Readonly<Record<string, Operation>> = {
     prepare: (warder) => warder.create(targetSpec("idle")),
     perform: (warder) => target(warder).start(),
     mayLive: true,
+    mustBeKnown: true,
   },
-  open: { prepare: running, mayLive: true },
+  open: { prepare: running, mayLive: true, mustLive: true },
   "start with networks": {
     prepare: async () => undefined,
     perform: (warder) => runningWithNetworks(warder),
@@ -84,6 +90,6 @@ export const operations: Readonly<Record<string, Operation>> = {
     mayLive: true,
     hasNetworks: true,
   },
-  "open with networks": { prepare: runningWithNetworks, mayLive: true, hasNetworks: true },
-  reboot: { prepare: running, perform: (warder) => target(warder).reboot(), mayLive: true },
+  "open with networks": { prepare: runningWithNetworks, mayLive: true, mustLive: true, hasNetworks: true },
+  reboot: { prepare: running, perform: (warder) => target(warder).reboot(), mayLive: true, mustBeKnown: true },
 };

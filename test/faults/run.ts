@@ -1,8 +1,9 @@
 /**
- * Kills managers, and looks at what is left: `npm run test:faults -- [--kills N] [--seed S] [--workers W] [--only OPERATION]
+ * Kills managers, and looks at what is left: `npm run test:faults -- [--kills N] [--random N] [--plant] [--seed S] [--workers W] [--only OPERATION]
  * [--networks]`, as root, with real binaries. Each manager is a process of its own that dies of SIGKILL before or after one effect of
- * an operation (every one of them in turn), or at a random instant. Afterwards another manager opens the same state, and
- * the host is compared with what it may be. Operations on VMs with networks are another run, in a network of its own. Prints each finding, a table, and the seed; status 1 if anything was found.
+ * an operation (every one of them in turn), or at a random instant: N of those at least. Afterwards another manager opens the same state, and
+ * the host is compared with what it may be. Operations on VMs with networks are another run, in a network of its own. Prints each finding, a table, and the seed; status 1 if anything was found,
+ * or a manager hung. With `--plant`, managers have bugs instead, and status 1 means that one of them was not found.
  */
 import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
@@ -12,7 +13,7 @@ import { isInOwnNetwork, runInOwnNetwork } from "../support/network/own-network.
 import { Bed, type Finding } from "./bed.ts";
 import type { Death } from "./effects.ts";
 import { operations } from "./operations.ts";
-import type { Order } from "./victim.ts";
+import type { Bug, Order } from "./victim.ts";
 
 const { values } = parseArgs({
   options: {
@@ -20,16 +21,19 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(randomInt(2 ** 31)) },
     workers: { type: "string", default: "2" },
     only: { type: "string" },
+    random: { type: "string", default: "100" },
+    plant: { type: "boolean", default: false },
     networks: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
 const wanted = Number(values.kills);
+const wantedRandom = Number(values.random);
 const seed = Number(values.seed);
 const random = mulberry32(seed);
 
 /** Longer than any operation takes on a busy machine. */
-const VICTIM_TIMEOUT_MS = 60_000;
+const VICTIM_TIMEOUT_MS = values.plant ? 5_000 : 60_000;
 /** An operation with more effects than that does not end. */
 const EFFECTS_MAX = 2_000;
 
@@ -39,6 +43,8 @@ interface Ending {
   readonly survived?: number;
   /** What it died of. */
   readonly what?: string;
+  /** It did not end by itself. */
+  readonly hung?: boolean;
 }
 
 interface Row {
@@ -57,6 +63,7 @@ const queue = [...names];
 // Names of interfaces and namespaces are the host's, and follow from the VM's.
 const workers = values.networks ? 1 : Number(values.workers);
 if (values.networks && !isInOwnNetwork()) process.exitCode = runInOwnNetwork();
+else if (values.plant) await findPlanted();
 else {
   // What was found so far is worth having where somebody has no more time.
   process.once("SIGTERM", () => {
@@ -90,7 +97,8 @@ async function everyEffect(bed: Bed, name: string): Promise<void> {
 
 /** What is missing to the wanted number are deaths at instants that nobody chose. */
 async function fillWithRandomDeaths(): Promise<void> {
-  let left = wanted - Object.values(rows).reduce((sum, { planted }) => sum + planted, 0);
+  const planted = Object.values(rows).reduce((sum, row) => sum + row.planted, 0);
+  let left = Math.max(wantedRandom, wanted - planted);
   const worker = async () => {
     await using bed = await Bed.make();
     for (; left > 0; ) {
@@ -104,17 +112,18 @@ async function fillWithRandomDeaths(): Promise<void> {
   await Promise.all(Array.from({ length: workers }, worker));
 }
 
-async function once(bed: Bed, name: string, death: Death | undefined, afterMs = 0): Promise<Ending> {
+async function once(bed: Bed, name: string, death: Death | undefined, afterMs = 0, plant?: Bug): Promise<Ending> {
   const operation = operations[name];
   if (operation === undefined) throw new RangeError(`there is no operation ${name}`);
   await bed.prepare(operation);
   const ending = await runVictim(
-    { operation: name, options: bed.options, ...(death === undefined ? {} : { death }) },
+    { operation: name, options: bed.options, ...(death && { death }), ...(plant && { plant }) },
     afterMs,
   );
   const what =
     ending.what ?? (death === undefined ? `at random, ${afterMs.toFixed(1)} ms in` : "of nothing: it was done");
-  for (const finding of await bed.compare(operation)) {
+  const hang = ending.hung === true ? [{ problem: `the manager hung for ${VICTIM_TIMEOUT_MS / 1_000} s` }] : [];
+  for (const finding of [...hang, ...(await bed.compare(operation))]) {
     findings.push({ ...finding, operation: name, what });
     const row = rows[name];
     if (row !== undefined) row.findings++;
@@ -123,6 +132,25 @@ async function once(bed: Bed, name: string, death: Death | undefined, afterMs = 
     );
   }
   return ending;
+}
+
+/** Gives managers bugs that the harness must find. */
+async function findPlanted(): Promise<void> {
+  const planted: Record<Bug, readonly [operation: string, finding: RegExp]> = {
+    jail: ["remove by force", /left behind: .*files: /],
+    record: ["pause", /there is no record of it/],
+    lease: ["pause", /lease: host-port tcp:9 witness/],
+    draft: ["pause", /a draft is left: planted\.new-1/],
+    hang: ["pause", /the manager hung/],
+  };
+  for (const [bug, [name, wantedFinding]] of Object.entries(planted) as [Bug, (typeof planted)[Bug]][]) {
+    await using bed = await Bed.make();
+    const before = findings.length;
+    await once(bed, name, { effect: EFFECTS_MAX, moment: "before" }, 0, bug);
+    const isFound = findings.slice(before).some(({ problem }) => wantedFinding.test(problem));
+    console.log(`${bug.padEnd(10)}${isFound ? "found" : "NOT FOUND"}`);
+    if (!isFound) process.exitCode = 1;
+  }
 }
 
 function runVictim(order: Order, afterMs: number): Promise<Ending> {
@@ -134,14 +162,17 @@ function runVictim(order: Order, afterMs: number): Promise<Ending> {
   victim.stderr.on("data", (chunk) => {
     said = (said + chunk).slice(-4_000);
   });
-  const ending: { survived?: number; what?: string } = {};
+  const ending: { survived?: number; what?: string; hung?: boolean } = {};
   createInterface({ input: victim.stdout }).on("line", (line) => {
     const [word = "", ...rest] = line.split(" ");
     if (word === "died") ending.what = rest.join(" ");
     if (word === "done") ending.survived = Number(rest[0]);
     if (word === "armed" && order.death === undefined) setTimeout(() => victim.kill("SIGKILL"), afterMs);
   });
-  const timer = setTimeout(() => victim.kill("SIGKILL"), VICTIM_TIMEOUT_MS);
+  const timer = setTimeout(() => {
+    ending.hung = true;
+    victim.kill("SIGKILL");
+  }, VICTIM_TIMEOUT_MS);
   return new Promise((resolve, reject) => {
     victim.once("close", (code, signal) => {
       clearTimeout(timer);
@@ -153,7 +184,8 @@ function runVictim(order: Order, afterMs: number): Promise<Ending> {
 
 function report(): void {
   const kills = Object.values(rows).reduce((sum, row) => sum + row.planted + row.random, 0);
-  if (values.json) console.log(JSON.stringify({ seed, kills, rows, findings }));
+  const randomKills = Object.values(rows).reduce((sum, row) => sum + row.random, 0);
+  if (values.json) console.log(JSON.stringify({ seed, kills, randomKills, rows, findings }));
   else {
     console.log(
       `${"operation".padEnd(24)}${["effects", "kills", "random", "findings"].map((each) => each.padStart(10)).join("")}`,
@@ -164,7 +196,7 @@ function report(): void {
     }
     console.log(`\n${kills} managers killed, ${findings.length} findings; seed ${seed}`);
   }
-  if (findings.length > 0 || kills < wanted) process.exitCode = 1;
+  if (findings.length > 0 || kills < wanted || randomKills < wantedRandom) process.exitCode = 1;
 }
 
 /** A small generator whose sequence is the seed's: https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */

@@ -1,6 +1,6 @@
 /**
  * Many VMs under one manager that is killed: `npm run soak:many -- [--vms N] [--json]`, as root, with real binaries. Starts
- * them, kills the manager with SIGKILL, opens another, which must have them all, proven, in three seconds; then removes
+ * them, kills the manager with SIGKILL, opens another, which must have them all, proven, in three seconds, and tell what each uses as its cgroup does; then removes
  * them, and nothing may be left. Status 1 otherwise.
  */
 import { spawn } from "node:child_process";
@@ -8,6 +8,8 @@ import * as fs from "node:fs";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { Warder } from "../../src/index.ts";
+import { usageOf } from "../../src/lifecycle/usage.ts";
+import type { VmRecord } from "../../src/vm/record.ts";
 import { realBinaries } from "../support/capability-probes.ts";
 import { snapshotHost } from "../support/host-snapshot.ts";
 import { guest } from "../support/warder-fixture.ts";
@@ -23,6 +25,8 @@ const { values } = parseArgs({
 const count = Number(values.vms);
 const AT_ONCE = 8;
 const ADOPTED_WITHIN_MS = 3_000;
+/** What the kernel charges lazily, in batches for each CPU. */
+const MEMORY_SLACK_BYTES = 8 * 1024 * 1024;
 
 if (values.victim !== undefined) await beVictim(JSON.parse(values.victim));
 else process.exitCode = await main();
@@ -61,6 +65,7 @@ async function main(): Promise<number> {
   const startedMs = performance.now() - began;
   let adoptedMs = 0;
   let removedMs = 0;
+  let compared = 0;
   {
     const opening = performance.now();
     await using warder = await Warder.open({
@@ -74,6 +79,12 @@ async function main(): Promise<number> {
     if (proven.length !== count) found.push(`${proven.length} of ${count} run and are proven`);
     if (owned.length !== count) found.push(`${owned.length} of ${count} were adopted`);
     if (adoptedMs > ADOPTED_WITHIN_MS) found.push(`adoption took ${adoptedMs.toFixed(0)} ms`);
+    for (const vm of vms) {
+      const wrong = usageProblems(warder, vm.record);
+      if (wrong.length === 0) compared++;
+      found.push(...wrong.map((problem) => `${vm.id}: ${problem}`));
+    }
+    if (compared !== count) found.push(`usage of ${compared} of ${count} agrees with their cgroups`);
     const removing = performance.now();
     let next = 0;
     const worker = async () => {
@@ -92,7 +103,7 @@ async function main(): Promise<number> {
     const path = `/sys/fs/cgroup/${top}/${options.parentCgroup}`;
     if (fs.existsSync(path)) fs.rmdirSync(path);
   }
-  const figures = { vms: count, startedMs, adoptedMs, removedMs };
+  const figures = { vms: count, startedMs, adoptedMs, removedMs, compared };
   if (values.json) console.log(JSON.stringify({ ...figures, found }));
   else {
     for (const [name, value] of Object.entries(figures))
@@ -100,6 +111,40 @@ async function main(): Promise<number> {
     for (const problem of found) console.log(`FOUND ${problem}`);
   }
   return found.length === 0 ? 0 : 1;
+}
+
+/** What a VM is said to use lies between what its cgroup's files say right before and right after. */
+function usageProblems({ machinery }: Warder, record: VmRecord): string[] {
+  const before = cgroupFigures(record);
+  const { memoryBytes = Number.NaN, cpuMicroseconds = Number.NaN } = usageOf(machinery.host, record);
+  const after = cgroupFigures(record);
+  const problems: string[] = [];
+  const lowest = Math.min(before.memory, after.memory) - MEMORY_SLACK_BYTES;
+  const highest = Math.max(before.memory, after.memory) + MEMORY_SLACK_BYTES;
+  if (!(memoryBytes > 0 && memoryBytes >= lowest && memoryBytes <= highest))
+    problems.push(`${memoryBytes} bytes of memory, and its cgroup says ${before.memory}, then ${after.memory}`);
+  const isInOrder = before.cpu <= cpuMicroseconds && cpuMicroseconds <= after.cpu;
+  if (!(cpuMicroseconds > 0 && isInOrder))
+    problems.push(`${cpuMicroseconds} µs of CPU time, and its cgroup says ${before.cpu}, then ${after.cpu}`);
+  return problems;
+}
+
+/** Read here by itself, from where the kernel says that the process is. */
+function cgroupFigures({ process: identity }: VmRecord): { memory: number; cpu: number } {
+  const lines = fs.readFileSync(`/proc/${identity?.pid}/cgroup`, "utf8").trim().split("\n");
+  const figure = (controller: string, v1: string, v2: () => number) => {
+    const line = lines.map((each) => each.split(":")).find(([, names = ""]) => names.split(",").includes(controller));
+    if (line === undefined) return v2();
+    return Number(fs.readFileSync(`/sys/fs/cgroup/${controller}${line[2]}/${v1}`, "utf8"));
+  };
+  const unified = lines.find((each) => each.startsWith("0::"))?.slice(3) ?? "";
+  const read = (file: string) => fs.readFileSync(`/sys/fs/cgroup${unified}/${file}`, "utf8");
+  return {
+    memory: figure("memory", "memory.usage_in_bytes", () => Number(read("memory.current"))),
+    cpu: Math.floor(
+      figure("cpuacct", "cpuacct.usage", () => 1000 * Number(/usage_usec (\d+)/.exec(read("cpu.stat"))?.[1])) / 1000,
+    ),
+  };
 }
 
 async function startAndKill(options: Options): Promise<void> {
