@@ -5,6 +5,7 @@ import type { VmRecord } from "../vm/record.ts";
 import { concludeExit, type ExitFacts } from "./exit-cause.ts";
 import { findOomKill } from "./kernel-log.ts";
 import type { Machinery } from "./machinery.ts";
+import { lastRung } from "./rungs.ts";
 
 /** What was seen of a VM's end; the rest is asked of the host. */
 export type SeenEnd = Pick<ExitFacts, "exit" | "hung" | "log" | "console" | "isBootedSince" | "isUnseen"> & {
@@ -22,7 +23,7 @@ export async function concludeEnd(
   seen: SeenEnd,
 ): Promise<VmExit> {
   const { host, store } = machinery;
-  const endedBy = (store.get(record.id) ?? record).endedBy;
+  const endedBy = lastRung(store, record);
   const oom = record.cgroup === undefined ? undefined : readOomCounts(host, record.cgroup);
   const isCounted = (oom?.kills ?? 0) > 0;
   const isToAsk = (isCounted || isUnexplained(seen.exit, endedBy)) && seen.isBootedSince !== true;

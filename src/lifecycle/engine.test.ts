@@ -50,6 +50,15 @@ describe("runSteps()", () => {
     });
     assert.deepEqual(log, ["a", "b", "c", "undo c", "undo b", "undo a"]);
   });
+  test("leaves what is in use, where it can not be taken out of use, and still says so where that is kept", async () => {
+    const log: string[] = [];
+    const [a, b, c] = steps(log, "c", "c") as [Step<object>, Step<object>, Step<object>];
+    const kept: unknown[] = [];
+    const record: Step<object> = { ...a, undoAlways: true, undo: (_context, left) => void kept.push(...left) };
+    await assert.rejects(runSteps([record, b, { ...c, holdsEarlier: true }], {}, options), StepsFailed);
+    assert.deepEqual(log, ["a", "b", "c", "undo c"]);
+    assert.deepEqual(kept.map(String), ["Error: undo c failed"]);
+  });
   test("begins nothing once it is given up, and takes back what was done", async () => {
     const log: string[] = [];
     const caller = new AbortController();

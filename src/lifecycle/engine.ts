@@ -10,6 +10,13 @@ export interface Step<Context> {
   run(context: Context, signal: AbortSignal): Promise<void> | void;
   /** @param left - Why undos before this one, of later steps, could not take everything back. */
   undo?(context: Context, left: readonly unknown[]): Promise<void> | void;
+  /**
+   * As long as this can not be taken back, what the steps before it have made may be in use, and is left as it is: a
+   * jail is not removed under a process that lives. Default: false.
+   */
+  readonly holdsEarlier?: boolean;
+  /** Its undo lets go, or writes down what is left: it is not passed over, whatever is held. Default: false. */
+  readonly undoAlways?: boolean;
 }
 
 /** What the engine tells of a run. */
@@ -46,7 +53,7 @@ export class StepsFailed extends Error {
 
 /**
  * Runs steps one after the other. When one fails, or the signal fires, everything is taken back in reverse order, each
- * undo tried whatever became of the others.
+ * undo tried whatever became of the others, but for what is still in use ({@link Step.holdsEarlier}).
  *
  * @throws {@link StepsFailed}
  */
@@ -74,12 +81,14 @@ export async function undoSteps<Context>(
   options: EngineOptions,
 ): Promise<unknown[]> {
   const failures: unknown[] = [];
+  let isHeld = false;
   for (const step of steps.toReversed()) {
-    if (step.undo === undefined) continue;
+    if (step.undo === undefined || (isHeld && step.undoAlways !== true)) continue;
     try {
       await timed(step, "undo", options, () => step.undo?.(context, failures));
     } catch (error) {
       failures.push(error);
+      isHeld ||= step.holdsEarlier === true;
     }
   }
   return failures;

@@ -28,7 +28,7 @@ export async function endProcess(context: StartContext): Promise<void> {
     ...(context.process === undefined ? [] : [host.processes.waitForEnd(context.process, deadline)]),
   ];
   const late = new Promise<never>((_resolve, reject) => {
-    deadline.addEventListener("abort", () => reject(stuck(plan.id, launch.child.pid)), { once: true });
+    deadline.addEventListener("abort", () => reject(processStuck(plan.id, launch.child.pid)), { once: true });
   });
   await Promise.race([Promise.all(gone), late]);
 }
@@ -44,7 +44,7 @@ export async function killAndWait(host: Host, id: string, processes: readonly Pr
     using timeout = new Deadline(KILL_TIMEOUT_MS);
     const { signal: deadline } = timeout;
     await host.processes.waitForEnd(identity, deadline).catch((error: unknown) => {
-      throw deadline.aborted ? stuck(id, identity.pid) : error;
+      throw deadline.aborted ? processStuck(id, identity.pid) : error;
     });
   }
 }
@@ -134,7 +134,8 @@ export async function recordedExit(
   }
 }
 
-function stuck(id: string, pid: number): WarderError {
+/** A process that would not end. */
+export function processStuck(id: string, pid: number): WarderError {
   return new WarderError("process-stuck", {
     doing: `ending the process ${pid} of ${id}`,
     why: `it was still there ${KILL_TIMEOUT_MS} ms after SIGKILL`,

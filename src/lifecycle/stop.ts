@@ -1,11 +1,11 @@
 import type { FirecrackerClient } from "../firecracker/client.ts";
-import { WarderError } from "../vm/error.ts";
+import { messageOf, WarderError } from "../vm/error.ts";
 import type { ProcessIdentity } from "../vm/process.ts";
 import type { VmRecord } from "../vm/record.ts";
 import type { ShutdownLadder, ShutdownMethod, ShutdownOutcome } from "../vm/shutdown.ts";
-import { isLive } from "../vm/state.ts";
 import { refuseStranger, signalVm } from "./identity.ts";
 import type { Machinery } from "./machinery.ts";
+import { enterRung } from "./rungs.ts";
 import { type ShutdownOptions, shutDown } from "./shutdown.ts";
 
 /** A VM as far as a shutdown needs it. */
@@ -35,7 +35,9 @@ export async function climbDown(
   const apply = async (method: ShutdownMethod, within: AbortSignal): Promise<string | undefined> => {
     const skipped = whyNot(method, vm, wasPaused);
     if (skipped !== undefined) return skipped;
-    enterRung(machinery, id, method);
+    const unwritten = enterRung(machinery.store, vm.record, method);
+    if (unwritten !== undefined)
+      machinery.warn("VM's end not written down", { vm_id: id, method, error: messageOf(unwritten) });
     if (method === "ctrl-alt-del") await vm.client?.sendCtrlAltDel({ signal: within });
     else signalVm(machinery, vm.record, method === "sigterm" ? "SIGTERM" : "SIGKILL");
     return undefined;
@@ -55,12 +57,6 @@ function whyNot(method: ShutdownMethod, { record, client }: Stoppable, wasPaused
   // Pid 1 of a namespace is not killed by a signal that it does not handle.
   if (method === "sigterm" && record.spec.newPidNamespace) return "Firecracker ignores it as pid 1 of its namespace";
   return undefined;
-}
-
-function enterRung(machinery: Machinery, id: VmRecord["id"], method: ShutdownMethod): void {
-  machinery.store.update(id, (record) =>
-    isLive(record.state) ? { ...record, state: "stopping", endedBy: method } : record,
-  );
 }
 
 function stuck(id: string, { pid }: ProcessIdentity): WarderError {

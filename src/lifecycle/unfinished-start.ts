@@ -3,7 +3,7 @@ import { fifosOf } from "../jailer/jail.ts";
 import type { ProcessIdentity } from "../vm/process.ts";
 import type { VmRecord } from "../vm/record.ts";
 import { seesAsRoot, writesTo } from "./identity.ts";
-import { killAndWait } from "./process-end.ts";
+import { killAndWait, processStuck } from "./process-end.ts";
 
 /** Each look finds what the last one could not: what was started just then. Two are enough, unless something is wrong. */
 const LOOKS_MAX = 10;
@@ -18,10 +18,11 @@ const LOOKS_MAX = 10;
  */
 export async function endUnfinishedStart(host: Host, record: VmRecord): Promise<void> {
   const console = fenceOff(host, record);
-  for (let look = 0; look < LOOKS_MAX; look++) {
-    const processes = findProcesses(host, record, console);
-    if (processes.length === 0) return;
-    await killAndWait(host, record.id, processes);
+  for (let look = 0; ; look++) {
+    const [first, ...others] = findProcesses(host, record, console);
+    if (first === undefined) return;
+    if (look === LOOKS_MAX) throw processStuck(record.id, first.pid);
+    await killAndWait(host, record.id, [first, ...others]);
   }
 }
 

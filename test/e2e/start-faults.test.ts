@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { describe, test } from "node:test";
 import { collectGarbage } from "../../src/lifecycle/collect.ts";
+import type { Drain } from "../../src/lifecycle/drain.ts";
 import type { Step } from "../../src/lifecycle/engine.ts";
 import { startSteps } from "../../src/lifecycle/start.ts";
 import type { StartContext } from "../../src/lifecycle/start-context.ts";
@@ -89,6 +90,58 @@ test(
     const { leftovers } = await collectGarbage(fixture.warder.machinery, { isDryRun: false });
     const ours = leftovers.filter(({ name }) => name.includes(fixture.options.chrootBase));
     assert.ok(ours.length > 0 && ours.every(({ action }) => action === "removed"), JSON.stringify(leftovers));
+    await fixture.warder.get(id).remove();
+    assert.deepEqual(fixture.snapshot(), before);
+  },
+);
+
+test(
+  "a start given up before it knows which process Firecracker is, in a pid namespace of its own, leaves none",
+  requires("root", "kvm", "real-binaries"),
+  async () => {
+    await using fixture = await openFixture();
+    const before = fixture.snapshot();
+    let pid = 0;
+    const steps = withStep("launch", (step) => async (context, signal) => {
+      await step.run(context, signal);
+      pid = context.process?.pid ?? 0;
+      delete context.process;
+      throw new Planted("launch");
+    });
+    await assert.rejects(fixture.warder.run({ ...input, newPidNamespace: true }, { steps }), wasPlanted);
+    assert.ok(pid > 0);
+    assert.equal(fs.existsSync(`/proc/${pid}/root`), false);
+    assert.deepEqual(fixture.snapshot(), before);
+  },
+);
+
+test(
+  "a failed start whose process can not be ended leaves it its jail, and goes once it has ended",
+  requires("root", "kvm", "real-binaries"),
+  async () => {
+    await using fixture = await openFixture();
+    const before = fixture.snapshot();
+    const id = "stuck";
+    const steps = withStep("boot", () => () => {
+      throw new Planted("boot");
+    }).map((step) => {
+      if (step.name !== "launch") return step;
+      const undo = async ({ drains }: StartContext) => {
+        await Promise.all(Object.values(drains ?? {}).map((drain: Drain) => drain.detach()));
+        throw new Planted("it does not end");
+      };
+      return { ...step, undo };
+    });
+    await assert.rejects(fixture.warder.run({ ...input, id }, { steps }), (error) => {
+      assert.ok(isWarderError(error), String(error));
+      return error.cause instanceof Planted && error.cleanup.length === 1;
+    });
+    const { record } = fixture.warder.get(id);
+    assert.equal(record.state, "failed");
+    assert.ok(fs.existsSync(record.layout.root));
+    const { process: identity } = record;
+    assert.ok(identity !== undefined && fixture.warder.machinery.host.processes.signal(identity, "SIGKILL"));
+    await fixture.warder.machinery.host.processes.waitForEnd(identity, AbortSignal.timeout(10_000));
     await fixture.warder.get(id).remove();
     assert.deepEqual(fixture.snapshot(), before);
   },

@@ -4,6 +4,7 @@ import { EndedEarly, findFirecracker, launch, waitForFirecracker, waitForReader 
 import { WarderError } from "../../vm/error.ts";
 import type { ProcessExit, ProcessIdentity } from "../../vm/process.ts";
 import { isApiOnly } from "../../vm/spec.ts";
+import { abortable } from "../abortable.ts";
 import { connectApi } from "../api.ts";
 import { commandOf } from "../command.ts";
 import { Drain } from "../drain.ts";
@@ -13,6 +14,7 @@ import { outputFiles, outputPaths } from "../output-files.ts";
 import { endOfOther, endProcess } from "../process-end.ts";
 import { keepWanted } from "../prove-again.ts";
 import { need, type StartContext } from "../start-context.ts";
+import { endUnfinishedStart } from "../unfinished-start.ts";
 import { wantedIsolation } from "../wanted.ts";
 import { noteCommand } from "./note-command.ts";
 
@@ -22,6 +24,7 @@ import { noteCommand } from "./note-command.ts";
  */
 export const launchJailer: Step<StartContext> = {
   name: "launch",
+  holdsEarlier: true,
   async run(context, signal) {
     if (context.process !== undefined) return;
     const { machinery, plan } = context;
@@ -33,6 +36,7 @@ export const launchJailer: Step<StartContext> = {
     prepareMeanwhile(context);
     try {
       await (isApiOnly(plan.spec) ? holdAtApi(context, signal) : holdAtConfig(context, signal));
+      if (plan.spec.newPidNamespace) await parentEnded(context, signal);
     } catch (error) {
       throw error instanceof EndedEarly ? await explainEnd(context, error.exit) : error;
     }
@@ -46,6 +50,7 @@ export const launchJailer: Step<StartContext> = {
     context.client?.close();
     delete context.client;
     await endProcess(context);
+    await endUnknownProcess(context);
     if (context.drains === undefined) return;
     await Promise.all(Object.values(context.drains).map((drain) => drain.detach()));
     // The output of a VM's earlier runs stays with it.
@@ -54,6 +59,12 @@ export const launchJailer: Step<StartContext> = {
     await context.machinery.host.files.removeTree(outputPaths(context.machinery.settings, context.plan.id).directory);
   },
 };
+
+/** With a new pid namespace Firecracker is another process than the one that was started, and may not be known yet. */
+async function endUnknownProcess({ launch, process, record, plan, machinery }: StartContext): Promise<void> {
+  if (launch === undefined || process !== undefined || record === undefined || !plan.spec.newPidNamespace) return;
+  await endUnfinishedStart(machinery.host, record);
+}
 
 const machineryOf = (context: StartContext) => context.machinery;
 
@@ -68,6 +79,14 @@ async function holdAtConfig(context: StartContext, signal: AbortSignal): Promise
     ? await waitForReader(machinery.host, plan.layout, watch, signal)
     : await waitForFirecracker(machinery.host, plan.layout, watch, signal);
   if (writer !== undefined) context.configWriter = writer;
+}
+
+/**
+ * The jailer's parent process writes down Firecracker's pid while that begins to run, and then ends: on a busy machine
+ * Firecracker asks for its configuration before.
+ */
+async function parentEnded(context: StartContext, signal: AbortSignal): Promise<void> {
+  await abortable(need(context, "launch").child.exited, signal);
 }
 
 /** Nobody else can start a guest meanwhile: the socket lies where only root and the jail's own user get to. */

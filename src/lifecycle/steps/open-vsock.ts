@@ -26,6 +26,7 @@ export const openVsock: Step<StartContext> = {
     refuseLongPath(context.record);
     await machinery.vsock.open(context.record);
   },
+  undoAlways: true,
   undo({ machinery, plan }) {
     machinery.vsock.close(plan.id);
   },

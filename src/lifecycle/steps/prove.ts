@@ -23,8 +23,8 @@ export const proveJail: Step<StartContext> = {
 /** Reads back what exists only with the guest running, and once more what may have changed. */
 export const proveGuest: Step<StartContext> = {
   name: "prove-guest",
-  async run(context) {
-    const running = await lookAtGuest(context);
+  async run(context, signal) {
+    const running = await lookAtGuest(context, signal);
     if (context.plan.spec.jailed && running !== undefined) refuseGaps(context, running);
     context.isolation = reportOf(context, running);
     warnOfGaps(context, context.isolation);
@@ -48,20 +48,29 @@ const unsettledControls = new Set(["threads", "seccomp", "no-new-privs", "descri
 
 /**
  * The first look is taken as soon as the guest runs, as some guests do not run for long. Firecracker installs the last
- * of its filters right after that, and is sure to have them when it answers on its API: a gap is looked at again then.
- * `undefined` where the process was on its way out, which says nothing about its jail; one that stays, stays with its
+ * of its filters right after that, and is sure to have them when it answers on its API: a gap is looked at again then,
+ * and for a while: on a busy machine a thread that was made a moment ago has not come to run yet. `undefined` where the process was on its way out, which says nothing about its jail; one that stays, stays with its
  * gaps.
  */
-async function lookAtGuest(context: StartContext): Promise<PhaseProof | undefined> {
+async function lookAtGuest(context: StartContext, signal: AbortSignal): Promise<PhaseProof | undefined> {
   const look = () => proveRunning(context.machinery.host, need(context, "process"), need(context, "wanted"));
   await letGuestSpeak(context);
   const first = look();
   if (isSettled(first)) return first;
   await need(context, "answered").catch(() => undefined);
-  const second = look();
-  if (isSettled(second)) return second;
-  return (await endsSoon(context)) ? undefined : second;
+  const { clock } = context.machinery.host;
+  const until = clock.monotonic() + SETTLED_WITHIN_MS;
+  for (;;) {
+    const again = look();
+    if (isSettled(again)) return again;
+    if (again.vanished || clock.monotonic() > until) return (await endsSoon(context)) ? undefined : again;
+    await clock.sleep(LOOK_AGAIN_MS, signal);
+  }
 }
+
+/** A gap that is none is over within a few milliseconds; seconds later on a machine with ten times too much to do. */
+const SETTLED_WITHIN_MS = 1_000;
+const LOOK_AGAIN_MS = 10;
 
 /** The look takes this process a millisecond, in which the guest's first words would go unread: they go first. */
 const GUEST_SPEAKS_WITHIN_MS = 1;

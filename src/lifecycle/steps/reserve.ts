@@ -16,6 +16,7 @@ import { renewRecord } from "./renew.ts";
 /** Writes down the VM, its leases and everything that is about to be made, in one transaction. */
 export const reserve: Step<StartContext> = {
   name: "reserve",
+  undoAlways: true,
   async run(context) {
     if (context.record !== undefined) return;
     const { renewal } = context;
