@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
-import { fromBinary } from "@bufbuild/protobuf";
+import { fromBinary, isFieldSet } from "@bufbuild/protobuf";
 import {
   type DescriptorProto,
   type EnumDescriptorProto,
   type FieldDescriptorProto,
+  FieldDescriptorProtoSchema,
   type FileDescriptorProto,
   FileDescriptorSetSchema,
   FieldDescriptorProto_Label as Label,
@@ -47,7 +48,10 @@ function serviceTexts(proto: FileDescriptorProto): string[] {
 function messageTexts(proto: FileDescriptorProto): string[] {
   return proto.messageType.map((message, index) => {
     const fields = message.field.map((field, place) => {
-      const choice = field.oneofIndex === undefined || field.proto3Optional ? "" : choiceOf(message, field.oneofIndex);
+      const choice =
+        !isFieldSet(field, FieldDescriptorProtoSchema.field.oneofIndex) || field.proto3Optional
+          ? ""
+          : choiceOf(message, field.oneofIndex);
       const text = commentOf(proto, STEP.message, index, STEP.field, place);
       return row([`\`${field.name}\``, String(field.number), typeOf(message, field), text + choice]);
     });

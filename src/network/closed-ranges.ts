@@ -11,6 +11,8 @@ export const closedIpv4: readonly Cidr[] = ranges(
   "10.0.0.0/8",
   "100.64.0.0/10",
   "127.0.0.0/8",
+  // A public address that is a cloud's own to its machines (Azure's WireServer), as 169.254.169.254 is.
+  "168.63.129.16/32",
   "169.254.0.0/16",
   "172.16.0.0/12",
   "192.0.0.0/24",

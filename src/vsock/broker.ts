@@ -68,8 +68,9 @@ export class VsockBroker implements VsockAccess, Disposable {
     const passage = Passage.enter("host", this.#gatesOf("guest", port), () => this.#onLeft());
     if (passage === undefined) throw full(doing);
     const { timeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
-    const until = AbortSignal.any([AbortSignal.timeout(timeoutMs), this.#closed.signal, ...(signal ? [signal] : [])]);
     try {
+      // Inside: a time-out that is none throws, and the place must be given back.
+      const until = AbortSignal.any([AbortSignal.timeout(timeoutMs), this.#closed.signal, ...(signal ? [signal] : [])]);
       const socket = await this.#dial(port, passage, until);
       return this.#keep(passage.limit(socket, options.halfClose ?? "hold"));
     } catch (error) {

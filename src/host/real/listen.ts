@@ -37,4 +37,5 @@ async function listening(server: Server, path: string): Promise<void> {
   server.listen({ path, backlog: BACKLOG }, resolve).unref();
   await promise;
   // From here on an error is a connection that could not be taken, for want of descriptors: its other end sees that.
+  server.on("error", () => undefined);
 }

@@ -51,7 +51,7 @@ function networkProblem(given: NonNullable<unknown>): string | undefined {
 export function closedMembersIn(input: VmSpecInput): FieldProblem[] {
   return Object.entries(input).flatMap(([member, given]) => {
     if (given === undefined || given === null) return [];
-    const check = open[member as keyof VmSpecInput];
+    const check = Object.hasOwn(open, member) ? open[member as keyof VmSpecInput] : undefined;
     const why = check === undefined ? "it reaches beyond the VM" : check(given);
     return why === undefined ? [] : [{ field: member, problem: `is for admins of the host alone: ${why}` }];
   });

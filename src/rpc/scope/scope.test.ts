@@ -115,6 +115,7 @@ describe("what reaches beyond a VM", () => {
     ["networks", { networks: ["network=blue"] }],
     ["restart", { restart: { policy: "always", backoffMs: 10 } }],
     ["unheardOf", { unheardOf: 1 } as unknown as Partial<VmSpecInput>],
+    ["valueOf", { valueOf: 1 } as unknown as Partial<VmSpecInput>],
   ];
 
   for (const [member, input] of closed) {
